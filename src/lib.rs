@@ -1,0 +1,1 @@
+//! A daemon that keeps the credentials of SAP BTP tenants fresh.

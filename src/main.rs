@@ -1,0 +1,2 @@
+//! rekeyd.
+fn main() {}

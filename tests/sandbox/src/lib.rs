@@ -1,0 +1,1 @@
+//! The SAP that answers.

@@ -1,0 +1,2 @@
+//! The SAP that answers.
+fn main() {}
