@@ -1,1 +1,6 @@
 //! A daemon that keeps the credentials of SAP BTP tenants fresh.
+
+pub mod clock;
+pub mod domain;
+pub mod ports;
+pub mod secret;

@@ -1,0 +1,212 @@
+//! How surely the consumer works with a set of keys, and how that is judged.
+//!
+//! A consumer that took the `PUT` and ignored it looks, standing still, exactly like one that took it to heart. So
+//! standing still proves nothing: what counts is that the consumer was seen to do something *new* after the
+//! delivery. A [`Watch`] remembers what it looked like before, and [`judge`] compares.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+use super::observation::{Content, Observation, Status, Verdict};
+use super::policy::{Policy, Provision};
+
+/// The grade of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Grade {
+    /// 0: nothing.
+    Nothing,
+    /// 1: a token was obtained with each fresh key.
+    Token,
+    /// 2: an authenticated read succeeded with it.
+    Read,
+    /// 3: the consumer accepted the delivery.
+    Accepted,
+    /// 4: the consumer did something new with it.
+    Acted,
+    /// 5: proven by exclusion: the consumer acted with the old `ciapi` gone for longer than its longest token life.
+    Excluded,
+}
+
+impl From<Grade> for u8 {
+    fn from(grade: Grade) -> Self {
+        match grade {
+            Grade::Nothing => 0,
+            Grade::Token => 1,
+            Grade::Read => 2,
+            Grade::Accepted => 3,
+            Grade::Acted => 4,
+            Grade::Excluded => 5,
+        }
+    }
+}
+
+impl TryFrom<u8> for Grade {
+    type Error = String;
+    fn try_from(number: u8) -> Result<Self, String> {
+        [Self::Nothing, Self::Token, Self::Read, Self::Accepted, Self::Acted, Self::Excluded]
+            .get(usize::from(number))
+            .copied()
+            .ok_or_else(|| format!("`{number}` is no evidence grade: expected 0 to 5"))
+    }
+}
+
+/// What a proof rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// The consumer reports success for this delivery: it was seen under way, or its report is newer.
+    Report,
+    /// The integration content was deployed again after the delivery, seen with the fresh `ciapi` key.
+    Deployment,
+}
+
+impl Basis {
+    /// The basis in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "the consumer reports success for this delivery",
+            Self::Deployment => "the integration content was deployed again after this delivery",
+        }
+    }
+}
+
+/// A proof, as it is journalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// How good it is.
+    pub grade: Grade,
+    /// What it rests on.
+    pub basis: Basis,
+    /// When it was reached.
+    pub reached_at: Timestamp,
+    /// When it was last renewed: every fresh key still works.
+    pub renewed_at: Timestamp,
+}
+
+/// What the consumer looked like before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// Its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+}
+
+impl Baseline {
+    /// What `observation` shows.
+    pub fn of(observation: &Observation) -> Self {
+        Self { status: observation.status.known().cloned(), content: observation.content.known().copied() }
+    }
+}
+
+/// One attempt to see the consumer do something new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// When the delivery, or the redeployment, was answered; our clock.
+    pub since: Timestamp,
+    /// What the consumer did counts as new only after this instant; its clock where its answer told it, else ours.
+    pub news_after: Timestamp,
+    /// What it looked like before.
+    pub baseline: Baseline,
+    /// When provisioning was asked for, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posted_at: Option<Timestamp>,
+    /// Whether the consumer said that provisioning cannot be asked for (404, 405, 501).
+    #[serde(default)]
+    pub cannot_post: bool,
+    /// Whether the consumer was seen under way since.
+    #[serde(default)]
+    pub moving: bool,
+}
+
+impl Watch {
+    /// A watch that starts now.
+    pub fn new(since: Timestamp, news_after: Timestamp, baseline: Baseline) -> Self {
+        Self { since, news_after, baseline, posted_at: None, cannot_post: false, moving: false }
+    }
+
+    /// When the watch runs out under `policy`.
+    pub fn deadline(&self, policy: &Policy) -> Timestamp {
+        super::after(self.posted_at.unwrap_or(self.since), policy.settle + policy.deadline)
+    }
+
+    fn is_after(&self, at: Timestamp) -> bool {
+        at > self.news_after
+    }
+
+    fn is_new_status(&self, status: &Status) -> bool {
+        let newer = status.at.is_some_and(|at| {
+            let before = self.baseline.status.as_ref().and_then(|status| status.at);
+            self.is_after(at) && before.is_none_or(|before| at > before)
+        });
+        self.moving || newer
+    }
+
+    fn is_new_content(&self, content: Content) -> bool {
+        let before = self.baseline.content.and_then(|content| content.deployed_at);
+        content.started
+            && content.deployed_at.is_some_and(|at| self.is_after(at) && before.is_none_or(|before| at > before))
+            // Without a baseline a deployment time alone cannot be told from an old one on a skewed clock.
+            && self.baseline.content.is_some()
+    }
+}
+
+/// What a look says about a watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// The consumer was seen under way for the first time: write that down.
+    Moves,
+    /// It did something new, and it works.
+    Works(Basis),
+    /// It did something new, and it does not work.
+    Fails(String),
+    /// Provisioning should be asked for now.
+    AskForProvisioning,
+    /// Nothing can be said yet.
+    Waiting,
+    /// The time is up and nothing can be said.
+    Indeterminate,
+}
+
+/// Judges what `observation` says about `watch`.
+pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Timestamp) -> Judgement {
+    let status = observation.status.known();
+    if !watch.moving && status.is_some_and(|status| status.verdict == Verdict::InProgress) {
+        return Judgement::Moves;
+    }
+    let must_post_first =
+        policy.provision == Provision::Always && watch.posted_at.is_none() && !watch.cannot_post;
+    if !must_post_first {
+        if let Some(status) = status.filter(|status| status.verdict.is_final() && watch.is_new_status(status))
+        {
+            return match status.verdict {
+                Verdict::Error => Judgement::Fails(
+                    status
+                        .detail
+                        .clone()
+                        .unwrap_or_else(|| format!("the consumer reports `{}`", status.word)),
+                ),
+                _ => Judgement::Works(Basis::Report),
+            };
+        }
+        let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);
+        if !under_way && observation.content.known().is_some_and(|content| watch.is_new_content(*content)) {
+            return Judgement::Works(Basis::Deployment);
+        }
+    }
+    let settled = now >= super::after(watch.since, policy.settle);
+    let may_post = policy.provision != Provision::Never && watch.posted_at.is_none() && !watch.cannot_post;
+    if settled && may_post && !watch.moving {
+        return Judgement::AskForProvisioning;
+    }
+    if now >= watch.deadline(policy) {
+        return Judgement::Indeterminate;
+    }
+    Judgement::Waiting
+}

@@ -1,0 +1,46 @@
+//! The decisions, and nothing else.
+//!
+//! No input, no output, no clock, no chance: what is here is data and functions of data. Read in this order: the
+//! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`]), what can be seen
+//! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
+//! ([`record`], [`fold`]), what must hold before a key is retired ([`proof`]), and what to do next ([`plan`]).
+
+pub mod backoff;
+pub mod event;
+pub mod evidence;
+pub mod failure;
+pub mod fold;
+pub mod halt;
+pub mod key;
+pub mod names;
+pub mod observation;
+pub mod plan;
+pub mod policy;
+pub mod proof;
+pub mod record;
+pub mod stage;
+pub mod window;
+
+/// An instant, UTC. Always a value that somebody passed in.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;
+
+/// `at` plus `span`, staying at the end of time instead of overflowing.
+pub fn after(at: Timestamp, span: std::time::Duration) -> Timestamp {
+    chrono::TimeDelta::from_std(span)
+        .ok()
+        .and_then(|delta| at.checked_add_signed(delta))
+        .unwrap_or(Timestamp::MAX_UTC)
+}
+
+/// `at` minus `span`, staying at the beginning of time instead of overflowing.
+pub fn before(at: Timestamp, span: std::time::Duration) -> Timestamp {
+    chrono::TimeDelta::from_std(span)
+        .ok()
+        .and_then(|delta| at.checked_sub_signed(delta))
+        .unwrap_or(Timestamp::MIN_UTC)
+}
+
+/// The time from `from` to `to`, zero where `to` is not later.
+pub fn between(from: Timestamp, to: Timestamp) -> std::time::Duration {
+    (to - from).to_std().unwrap_or_default()
+}

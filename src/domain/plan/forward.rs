@@ -1,0 +1,184 @@
+//! Creating, testing, delivering, provisioning: the way forward.
+
+use std::collections::BTreeMap;
+
+use super::{Names, NextLook, Plan, Sight, Step};
+use crate::domain::event::Event;
+use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
+use crate::domain::failure::Class;
+use crate::domain::halt::HaltReason;
+use crate::domain::key::{KeySet, KeyState, Sighting};
+use crate::domain::names::{KeyName, Role};
+use crate::domain::observation::{Seen, Verdict};
+use crate::domain::{Timestamp, after};
+
+pub(super) fn creating(
+    sight: &Sight<'_>,
+    names: &Names,
+    sent: &BTreeMap<Role, Timestamp>,
+    made: &KeySet,
+) -> Plan {
+    if let Some((step, cause)) = sight.exhausted() {
+        return sight.turn_back(format!("`{step}` was refused too often: {cause}"));
+    }
+    if sight.overtime() {
+        return sight.turn_back("creating took too long");
+    }
+    if let Seen::Unknown(failure) = &sight.observation.keys {
+        return sight.blind("the issuer", failure);
+    }
+    let next = names.iter().find(|(role, _)| !made.contains_key(role));
+    let (role, name) = next.expect("a stage with every key made is no longer creating");
+    let Some(sightings) = sight.observation.of_role(*role) else {
+        return sight.poll("not-looked", "the issuer was not looked at");
+    };
+    let namesakes: Vec<&Sighting> = sightings.iter().filter(|seen| seen.key.name == *name).collect();
+    match namesakes.as_slice() {
+        [] => create(sight, *role, name, sent),
+        [only] => found(sight, *role, only),
+        several => {
+            Plan::halt(HaltReason::DuplicateName { role: *role, name: name.clone(), found: several.len() })
+        }
+    }
+}
+
+/// The name is not there. A create that was sent may still show up: a listing lags, so it is given time.
+fn create(sight: &Sight<'_>, role: Role, name: &KeyName, sent: &BTreeMap<Role, Timestamp>) -> Plan {
+    if let Some(sent_at) = sent.get(&role) {
+        let visible = after(*sent_at, sight.policy.lag);
+        if sight.now < visible {
+            let at = visible.min(after(sight.now, sight.policy.poll));
+            let text = format!("a create of `{name}` was sent and may show up late");
+            return Plan::rest(NextLook::At(at), "may-show-up", text);
+        }
+    }
+    Plan::go(Step::Create { role, name: name.clone() }, "create", format!("there is no key `{name}`"))
+}
+
+fn found(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {
+    let name = &seen.key.name;
+    match seen.state {
+        KeyState::Ready => {
+            Plan::note(Event::Made { role, key: seen.key.clone() }, "found", format!("`{name}` exists"))
+        }
+        KeyState::Busy => sight.poll("busy", format!("`{name}` is being made")),
+        // The issuer replaces a failed key of the same name (facts: Cloud Foundry, section 5).
+        KeyState::Broken => Plan::go(
+            Step::Create { role, name: name.clone() },
+            "create-again",
+            format!("making `{name}` failed at the issuer"),
+        ),
+        KeyState::Deleting => sight.turn_back(format!("`{name}` is being deleted by somebody else")),
+    }
+}
+
+pub(super) fn testing(
+    sight: &Sight<'_>,
+    live: &KeySet,
+    fresh: &KeySet,
+    tested: &BTreeMap<Role, Grade>,
+) -> Plan {
+    if let Some((step, cause)) = refused_for_good(sight) {
+        return sight.turn_back(format!("`{step}` was refused: {cause}"));
+    }
+    if sight.overtime() {
+        return sight.turn_back("testing took too long");
+    }
+    if let Some((role, key)) = fresh.iter().find(|(role, _)| !tested.contains_key(role)) {
+        let old = live.get(role).cloned();
+        return Plan::go(
+            Step::Test { role: *role, fresh: key.clone(), old },
+            "test",
+            format!("`{}` is untested", key.name),
+        );
+    }
+    if let Seen::Unknown(failure) = &sight.observation.status {
+        // A consumer without a status endpoint is delivered to all the same; the content is then what proves.
+        if failure.class != Class::NotFound {
+            return sight.blind("the consumer", failure);
+        }
+    }
+    let busy = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress);
+    let waited = sight.now >= after(sight.record.entered_at, sight.policy.settle + sight.policy.deadline);
+    if busy && !waited {
+        return sight.poll("consumer-busy", "the consumer is under way with something else");
+    }
+    Plan::note(
+        Event::Ready { baseline: Baseline::of(sight.observation) },
+        "ready",
+        "every fresh key works; the consumer may hold either set from here on",
+    )
+}
+
+/// A refusal counts only once the time a fresh key needs to become known has passed.
+fn refused_for_good(sight: &Sight<'_>) -> Option<(String, String)> {
+    let known_by = after(sight.record.entered_at, sight.policy.propagation);
+    sight.exhausted().filter(|_| sight.now >= known_by)
+}
+
+pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
+    let last = sight.record.trouble.last.as_ref();
+    if last.is_some_and(|failure| failure.class == Class::NotFound) {
+        let keys = fresh.values().map(|key| key.name.clone()).collect();
+        return Plan::halt(HaltReason::ManualDelivery { keys });
+    }
+    if let Some((step, cause)) = sight.exhausted() {
+        // A login that is refused cannot put the old set back either.
+        if last.is_some_and(|failure| failure.class.is_login()) {
+            return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+        }
+        return sight.turn_back(format!("`{step}` was refused: {cause}"));
+    }
+    if sight.overtime() {
+        return Plan::halt(HaltReason::TimeInStage { stage: "delivering".to_owned() });
+    }
+    Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work")
+}
+
+pub(super) fn provisioning(sight: &Sight<'_>, watch: &Watch) -> Plan {
+    if let Some(why) = &sight.record.restore {
+        return sight.turn_back(format!("a person asked for it: {why}"));
+    }
+    match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
+        Judgement::Works(basis) => {
+            let evidence =
+                Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
+            Plan::note(Event::Proven { evidence }, "proven", basis.as_str())
+        }
+        Judgement::Fails(detail) => {
+            sight.turn_back(format!("the consumer fails with the fresh keys: {detail}"))
+        }
+        Judgement::AskForProvisioning => ask(sight),
+        Judgement::Waiting => waiting(sight),
+        Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
+    }
+}
+
+/// Asks the consumer to provision; a refusal for good turns the rotation back.
+fn ask(sight: &Sight<'_>) -> Plan {
+    if let Some((step, cause)) = sight.exhausted() {
+        return sight.turn_back(format!("`{step}` was refused: {cause}"));
+    }
+    provision(sight, "the settle time has passed and the consumer shows nothing new")
+}
+
+/// Asks the consumer to provision, with what it looks like just before.
+pub(super) fn provision(sight: &Sight<'_>, text: &str) -> Plan {
+    if let Seen::Unknown(failure) = &sight.observation.content
+        && failure.class.is_passing()
+    {
+        return sight.blind("the integration content", failure);
+    }
+    Plan::go(Step::Provision { baseline: Baseline::of(sight.observation) }, "provision", text)
+}
+
+/// Waits for the consumer, and says what it is doing.
+pub(super) fn waiting(sight: &Sight<'_>) -> Plan {
+    let text = match (&sight.observation.status, &sight.observation.content) {
+        (Seen::Yes(status), _) => format!("the consumer reports `{}`, nothing new yet", status.word),
+        (Seen::Unknown(failure), _) => format!("the consumer could not be seen: {failure}"),
+        (Seen::NotAsked, _) => "the consumer was not looked at".to_owned(),
+    };
+    sight.poll("waiting", text)
+}

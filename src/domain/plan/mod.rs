@@ -1,0 +1,304 @@
+//! What to do next, and why: one step, computed from the policy, the record, the observation and the time.
+//!
+//! The policy of rekeyd in prose, in the order in which it is applied:
+//!
+//! 1. Nothing is done to a credential that is halted, or whose environment differs from the journalled one.
+//! 2. A step that failed is not tried again before its time, unless somebody pushed.
+//! 3. What cannot be seen is looked at again; it is never taken for a yes or a no.
+//! 4. Each stage has one next step, in its own file below this one.
+//! 5. A step that was refused too often turns the rotation back as long as nothing was delivered or the old set can
+//!    be put back, and halts it otherwise.
+//! 6. No key is deleted without a [`Permit`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::event::{Event, Trigger};
+use super::evidence::Baseline;
+use super::failure::Failure;
+use super::halt::HaltReason;
+use super::key::{Key, KeySet};
+use super::names::{KeyName, Role};
+use super::observation::{Looks, Observation};
+use super::policy::Policy;
+use super::proof::{Permit, pin_difference};
+use super::record::Record;
+use super::stage::Stage;
+use super::{Timestamp, after, backoff};
+
+mod forward;
+mod restoring;
+mod retiring;
+mod settled;
+
+pub use settled::{adoption, rotation_due};
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing until the next look.
+    Rest,
+    /// Write this down; there is nothing to do outside.
+    Note(Event),
+    /// Choose names for the fresh keys, and write them down.
+    Begin {
+        /// The generation of the fresh keys.
+        generation: u32,
+        /// What made the rotation start.
+        trigger: Trigger,
+    },
+    /// Create one key.
+    Create {
+        /// Its role.
+        role: Role,
+        /// Its name.
+        name: KeyName,
+    },
+    /// Try one fresh key: its secret differs from the old one, it gets a token, it can read.
+    Test {
+        /// Its role.
+        role: Role,
+        /// The fresh key.
+        fresh: Key,
+        /// The key it replaces.
+        old: Option<Key>,
+    },
+    /// Hand a set of keys to the consumer.
+    Deliver {
+        /// The set.
+        keys: KeySet,
+    },
+    /// Ask the consumer to provision.
+    Provision {
+        /// What it looks like before.
+        baseline: Baseline,
+    },
+    /// Try every key in use again.
+    Renew {
+        /// The set in use.
+        keys: KeySet,
+    },
+    /// Delete one key.
+    Delete {
+        /// Its role.
+        role: Role,
+        /// The key.
+        key: Key,
+        /// What permits it.
+        permit: Permit,
+    },
+    /// Try a key that is gone: it must be refused.
+    Probe {
+        /// Its role.
+        role: Role,
+        /// The key.
+        key: Key,
+    },
+}
+
+impl Step {
+    /// The step in one word, as in journal, log and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rest => "rest",
+            Self::Note(_) => "note",
+            Self::Begin { .. } => "begin",
+            Self::Create { .. } => "create",
+            Self::Test { .. } => "test",
+            Self::Deliver { .. } => "deliver",
+            Self::Provision { .. } => "provision",
+            Self::Renew { .. } => "renew",
+            Self::Delete { .. } => "delete",
+            Self::Probe { .. } => "probe",
+        }
+    }
+}
+
+/// Why a step is the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// A stable short word.
+    pub code: &'static str,
+    /// The reason in a sentence.
+    pub text: String,
+    /// What a person must do, where only a person can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+}
+
+/// When to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextLook {
+    /// At once: the step changes something.
+    Now,
+    /// At this instant, or when something wakes the engine.
+    At(Timestamp),
+    /// At the next tick of the tenant's schedule.
+    Schedule,
+}
+
+/// One step and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The step.
+    pub step: Step,
+    /// Why.
+    pub reason: Reason,
+    /// When to look again.
+    pub next_look: NextLook,
+}
+
+impl Plan {
+    fn go(step: Step, code: &'static str, text: impl Into<String>) -> Self {
+        Self { step, reason: Reason { code, text: text.into(), person: None }, next_look: NextLook::Now }
+    }
+
+    fn note(event: Event, code: &'static str, text: impl Into<String>) -> Self {
+        Self::go(Step::Note(event), code, text)
+    }
+
+    fn rest(next_look: NextLook, code: &'static str, text: impl Into<String>) -> Self {
+        Self { step: Step::Rest, reason: Reason { code, text: text.into(), person: None }, next_look }
+    }
+
+    fn halt(reason: HaltReason) -> Self {
+        let text = reason.to_string();
+        Self::note(Event::Halted(reason), "halt", text)
+    }
+
+    fn person(mut self, what: impl Into<String>) -> Self {
+        self.reason.person = Some(what.into());
+        self
+    }
+}
+
+/// Everything a stage's rule may look at.
+struct Sight<'a> {
+    policy: &'a Policy,
+    record: &'a Record,
+    observation: &'a Observation,
+    now: Timestamp,
+}
+
+impl Sight<'_> {
+    fn poll(&self, code: &'static str, text: impl Into<String>) -> Plan {
+        Plan::rest(NextLook::At(after(self.now, self.policy.poll)), code, text)
+    }
+
+    /// A rest because something could not be seen, longer each time.
+    fn blind(&self, what: &str, failure: &Failure) -> Plan {
+        let at = backoff::retry_at(
+            &self.record.credential,
+            failure,
+            self.observation.blind.max(1),
+            self.record.deadline(self.policy),
+            self.now,
+        );
+        Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"))
+    }
+
+    /// Too many refused attempts at the step in trouble.
+    fn exhausted(&self) -> Option<(String, String)> {
+        let trouble = &self.record.trouble;
+        if trouble.attempts < self.policy.limits.attempts {
+            return None;
+        }
+        let cause =
+            trouble.first.as_ref().map_or_else(|| "unknown".to_owned(), |failure| failure.cause.clone());
+        Some((trouble.step.clone().unwrap_or_default(), cause))
+    }
+
+    /// Whether the stage has lasted longer than it may.
+    fn overtime(&self) -> bool {
+        self.record
+            .deadline(self.policy)
+            .is_some_and(|deadline| self.now >= after(deadline, self.policy.limits.stage_time))
+    }
+
+    fn turn_back(&self, why: impl Into<String>) -> Plan {
+        let why = why.into();
+        let event = Event::TurnedBack { why: why.clone(), baseline: Baseline::of(self.observation) };
+        Plan::note(event, "turn-back", why)
+    }
+}
+
+/// What the engine must look at before it plans. Nothing where no look could matter.
+pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks {
+    let Some(record) = record else { return Looks { keys: true, status: true, content: false } };
+    if refusal(policy, record, now).is_some() {
+        return Looks::default();
+    }
+    match &record.stage {
+        Stage::Settled { .. } => Looks { keys: true, status: true, content: false },
+        Stage::Creating { .. } | Stage::Restoring { delivered: false, .. } => {
+            Looks { keys: true, ..Looks::default() }
+        }
+        Stage::Testing { .. } | Stage::Provisioning { .. } | Stage::Restoring { .. } => {
+            Looks { keys: false, status: true, content: true }
+        }
+        Stage::Delivering { .. } => Looks::default(),
+        Stage::Soaking { .. } | Stage::Retiring { .. } => Looks { keys: true, status: true, content: true },
+    }
+}
+
+/// Why nothing may be done, seen without looking at anything.
+fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
+    if let Some(halt) = &record.halt {
+        let plan = Plan::rest(NextLook::Schedule, "halted", halt.reason.to_string());
+        return Some(plan.person(halt.reason.remedy(&record.credential)));
+    }
+    if let Some(what) = pin_difference(&record.pin, &policy.pin).filter(|_| !record.readopt) {
+        return Some(Plan::halt(HaltReason::PinMismatch { what }));
+    }
+    let waits = record.trouble.retry_at.filter(|at| now < *at)?;
+    let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
+    let step = record.trouble.step.as_deref().unwrap_or("step");
+    Some(Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}")))
+}
+
+/// The next step of one credential.
+pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation, now: Timestamp) -> Plan {
+    let Some(record) = record else { return settled::adopt(policy, observation, now) };
+    if let Some(refusal) = refusal(policy, record, now) {
+        return refusal;
+    }
+    let sight = Sight { policy, record, observation, now };
+    match &record.stage {
+        Stage::Settled { live } => settled::plan(&sight, live),
+        Stage::Creating { names, sent, made, .. } => forward::creating(&sight, names, sent, made),
+        Stage::Testing { live, fresh, tested } => forward::testing(&sight, live, fresh, tested),
+        Stage::Delivering { fresh, .. } => forward::delivering(&sight, fresh),
+        Stage::Provisioning { watch, .. } => forward::provisioning(&sight, watch),
+        Stage::Soaking { fresh, evidence, course, .. } => retiring::soaking(&sight, fresh, evidence, course),
+        Stage::Retiring { fresh, retirement, .. } => retiring::retiring(&sight, fresh, retirement),
+        Stage::Restoring { live, fresh, pending, delivered, watch, .. } => {
+            if *delivered {
+                restoring::put_back(&sight, live, watch.as_ref())
+            } else {
+                restoring::clear(&sight, fresh, pending)
+            }
+        }
+    }
+}
+
+/// When a step that failed is tried again.
+pub fn retry_at(
+    policy: &Policy,
+    record: &Record,
+    step: &Step,
+    failure: &Failure,
+    now: Timestamp,
+) -> Timestamp {
+    // A fresh key takes time to become known: a refusal then is "not yet", and no account is at risk.
+    if matches!(step, Step::Test { .. }) && failure.class.is_login() {
+        return after(now, policy.poll);
+    }
+    let failures = record.trouble.failures + 1;
+    let deadline = record.deadline(policy);
+    backoff::retry_at(&record.credential, failure, failures, deadline, now)
+}
+
+/// The names of fresh keys, one per role.
+pub type Names = BTreeMap<Role, KeyName>;

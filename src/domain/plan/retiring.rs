@@ -1,0 +1,226 @@
+//! Soaking and retiring: the old set stays until everything speaks for letting it go, then goes least harm first.
+
+use super::{NextLook, Plan, Sight, Step, forward};
+use crate::domain::after;
+use crate::domain::event::Event;
+use crate::domain::evidence::{Evidence, Grade, Judgement, judge};
+use crate::domain::halt::HaltReason;
+use crate::domain::key::{Key, KeySet, KeyState};
+use crate::domain::names::Role;
+use crate::domain::observation::{Seen, Verdict};
+use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, soak_gates};
+use crate::domain::stage::{Course, Leaving, Retirement};
+
+pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
+    if let (Some(why), Course::Forward) = (&sight.record.restore, course) {
+        return sight.turn_back(format!("a person asked for it: {why}"));
+    }
+    let (policy, now) = (sight.policy, sight.now);
+    let ends = after(evidence.reached_at, policy.soak);
+    if now < ends {
+        let pause = (policy.soak / 8).max(policy.evidence_life);
+        if now >= after(evidence.renewed_at, pause) && sight.record.trouble.failures == 0 {
+            return renew(sight, fresh, "as at every check during the soak");
+        }
+        let text = format!("both generations live until {}", ends.format("%Y-%m-%d %H:%M:%S UTC"));
+        let plan = Plan::rest(NextLook::At(ends.min(after(now, pause))), "soak", text);
+        let failing = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error);
+        let what =
+            format!("the consumer reports an error: `rekeyd restore {}` goes back", sight.record.credential);
+        return if failing { plan.person(what) } else { plan };
+    }
+    before_deleting(sight, fresh, soak_gates(sight.policy, sight.record, sight.observation, sight.now))
+        .unwrap_or_else(|| {
+            Plan::note(Event::RetireBegun, "retire", "the soak is over and every gate is open")
+        })
+}
+
+/// What stands in the way of a deletion: stale evidence is renewed, everything else is waited for.
+fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Option<Plan> {
+    if let Seen::Unknown(failure) = &sight.observation.keys {
+        return Some(sight.blind("the issuer", failure));
+    }
+    let closed: Vec<Gate> = gates.into_iter().filter(|gate| !gate.open).collect();
+    let renewable = |gate: &&Gate| matches!(gate.name, "evidence fresh" | "proven since");
+    if let Some(gate) = closed.iter().find(|gate| !renewable(gate)) {
+        return Some(shut(sight, gate));
+    }
+    closed.first().map(|gate| renew(sight, fresh, &gate.why))
+}
+
+fn shut(sight: &Sight<'_>, gate: &Gate) -> Plan {
+    let text = format!("gate `{}` is closed: {}", gate.name, gate.why);
+    let poll = after(sight.now, sight.policy.poll);
+    if let Some(at) = gate.opens_at {
+        return Plan::rest(NextLook::At(at.max(poll)), "gate", text);
+    }
+    Plan::rest(NextLook::At(poll), "gate", text)
+        .person(format!("`rekeyd explain {}` shows every gate", sight.record.credential))
+}
+
+fn renew(sight: &Sight<'_>, fresh: &KeySet, why: &str) -> Plan {
+    if let Some((step, cause)) = sight.exhausted() {
+        return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+    }
+    Plan::go(Step::Renew { keys: fresh.clone() }, "renew", format!("the evidence is renewed: {why}"))
+}
+
+pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Plan {
+    if let Some(detail) = &retirement.exclusion_failed {
+        return exclusion_failed(sight, fresh, retirement, detail);
+    }
+    if let Some(leaving) = &retirement.leaving {
+        return leave(sight, fresh, retirement, leaving);
+    }
+    if let Seen::Unknown(failure) = &sight.observation.keys {
+        return sight.blind("the issuer", failure);
+    }
+    let next = sight.policy.roles.iter().find_map(|role| retirement.old.get(role).map(|key| (*role, key)));
+    let Some((role, key)) = next else { return finish(sight, fresh, retirement) };
+    if !sight.policy.retire_foreign && !key.name.is_of(&sight.record.credential) {
+        let event = Event::Left { role, name: key.name.clone() };
+        return Plan::note(event, "left", format!("rekeyd did not make `{}`: it stays", key.name))
+            .person(format!("delete `{}` at the issuer by hand", key.name));
+    }
+    if retirement.evidence.grade < Grade::Excluded
+        && let Some(plan) = exclude(sight, fresh, retirement)
+    {
+        return plan;
+    }
+    delete(sight, fresh, role, key)
+}
+
+fn delete(sight: &Sight<'_>, fresh: &KeySet, role: Role, key: &Key) -> Plan {
+    if let Some((step, cause)) = sight.exhausted() {
+        return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+    }
+    match RetireProof::of(sight.policy, sight.record, sight.observation, role, sight.now) {
+        Ok(proof) => {
+            let permit = Permit::Retire(proof);
+            let text = permit.to_string();
+            Plan::go(Step::Delete { role, key: key.clone(), permit }, "delete", text)
+        }
+        Err(gates) => before_deleting(sight, fresh, gates)
+            .unwrap_or_else(|| sight.poll("gate", format!("no permit for the old `{role}` key"))),
+    }
+}
+
+/// A deletion was sent: it is repeated until the absence is seen, then the key is tried once more.
+fn leave(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, leaving: &Leaving) -> Plan {
+    let role = leaving.role;
+    let Some(key) = retirement.old.get(&role) else {
+        return Plan::note(Event::Probed { role, refused: None }, "gone", "nothing is left to probe");
+    };
+    if let Some(gone_at) = leaving.gone_at {
+        let known_by = after(gone_at, sight.policy.propagation);
+        if let Some(tried) = leaving.still_works_at {
+            let next = after(tried, sight.policy.poll);
+            if tried >= known_by {
+                return Plan::halt(HaltReason::OldKeyStillWorks { role });
+            }
+            if sight.now < next {
+                return Plan::rest(
+                    NextLook::At(next),
+                    "probe-again",
+                    format!("`{}` still gets a token", key.name),
+                );
+            }
+        }
+        return Plan::go(
+            Step::Probe { role, key: key.clone() },
+            "probe",
+            format!("`{}` must be refused now", key.name),
+        );
+    }
+    let Some(sightings) = sight.observation.of_role(role) else {
+        let failure = sight.observation.keys.failure();
+        return failure.map_or_else(
+            || sight.poll("not-looked", "the issuer was not looked at"),
+            |failure| sight.blind("the issuer", failure),
+        );
+    };
+    match sightings.iter().find(|seen| seen.key.id == key.id) {
+        None => {
+            let event = Event::Gone { role, name: key.name.clone() };
+            Plan::note(event, "gone", format!("`{}` is no longer at the issuer", key.name))
+        }
+        Some(seen) if seen.state == KeyState::Deleting => {
+            sight.poll("going", format!("`{}` is being deleted", key.name))
+        }
+        Some(_) => {
+            let lagging =
+                leaving.asked_at.is_some_and(|asked| sight.now < after(asked, sight.policy.poll * 2));
+            if lagging {
+                return sight.poll("going", format!("`{}` may still be listed for a while", key.name));
+            }
+            delete(sight, fresh, role, key)
+        }
+    }
+}
+
+/// The proof by exclusion: with the old key gone for longer than any token made with it, a redeployment succeeds.
+/// `None` where it cannot be had and the next deletion rests on a second soak instead.
+fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option<Plan> {
+    let gone = retirement.last_gone_at?;
+    if !can_exclude(sight.policy, retirement) {
+        return None;
+    }
+    if retirement.evidence.renewed_at <= gone {
+        return Some(renew(sight, fresh, "an old key has just gone"));
+    }
+    let tokens_dead = after(gone, sight.policy.token_life);
+    if sight.now < tokens_dead {
+        let text =
+            format!("tokens of the deleted key live until {}", tokens_dead.format("%Y-%m-%d %H:%M:%S UTC"));
+        return Some(Plan::rest(NextLook::At(tokens_dead), "tokens-live", text));
+    }
+    let Some(watch) = &retirement.watch else {
+        if let Some((step, cause)) = sight.exhausted() {
+            return Some(Plan::halt(HaltReason::AttemptsExhausted { step, cause }));
+        }
+        if sight.record.is_held(sight.now) {
+            return Some(sight.poll("held", "held: the proof by exclusion waits"));
+        }
+        return Some(forward::provision(sight, "with the old key gone, the consumer is deployed again"));
+    };
+    Some(match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
+        Judgement::Works(basis) => {
+            let evidence = Evidence {
+                grade: Grade::Excluded,
+                basis,
+                reached_at: retirement.evidence.reached_at,
+                renewed_at: sight.now,
+            };
+            Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
+        }
+        Judgement::Fails(detail) => {
+            Plan::note(Event::ExclusionFailed { detail: detail.clone() }, "exclusion-failed", detail)
+        }
+        Judgement::AskForProvisioning | Judgement::Waiting => forward::waiting(sight),
+        Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
+    })
+}
+
+/// The consumer cannot do without the old key: it is given the fresh credential once more, and a person is called.
+fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, detail: &str) -> Plan {
+    let give_up = sight.exhausted().is_some()
+        || sight
+            .record
+            .trouble
+            .last
+            .as_ref()
+            .is_some_and(|failure| failure.class == crate::domain::failure::Class::NotFound);
+    if retirement.redelivered || give_up {
+        return Plan::halt(HaltReason::ExclusionFailed { detail: detail.to_owned() });
+    }
+    Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", "the consumer fails without the old key")
+}
+
+/// Nothing is left of the old set: the keys in use are tried once more, and that was it.
+fn finish(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Plan {
+    if retirement.last_gone_at.is_some_and(|gone| retirement.evidence.renewed_at <= gone) {
+        return renew(sight, fresh, "the last old key has just gone");
+    }
+    Plan::note(Event::Completed, "done", "nothing is left of the old keys")
+}

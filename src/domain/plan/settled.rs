@@ -1,0 +1,245 @@
+//! Settled: recognise the keys in use, keep an eye on them, and begin when it is due.
+
+use super::{NextLook, Plan, Sight, Step};
+use crate::domain::event::{Event, Trigger};
+use crate::domain::halt::HaltReason;
+use crate::domain::key::{KeySet, KeyState, Sighting, Sightings};
+use crate::domain::names::{CredentialId, KeyName, Role};
+use crate::domain::observation::{Observation, Seen};
+use crate::domain::policy::Policy;
+use crate::domain::proof::{Permit, UndeliveredProof};
+use crate::domain::record::Record;
+use crate::domain::window::due;
+use crate::domain::{Timestamp, after, backoff};
+
+/// The plan while the journal knows nothing of the credential.
+pub(super) fn adopt(policy: &Policy, observation: &Observation, now: Timestamp) -> Plan {
+    let sightings = match &observation.keys {
+        Seen::Yes(sightings) => sightings,
+        Seen::NotAsked => {
+            return Plan::rest(NextLook::Schedule, "not-looked", "the issuer was not looked at");
+        }
+        Seen::Unknown(failure) => {
+            let at = backoff::retry_at(&policy.credential, failure, observation.blind.max(1), None, now);
+            return Plan::rest(
+                NextLook::At(at),
+                "cannot-see",
+                format!("the issuer could not be seen: {failure}"),
+            );
+        }
+    };
+    match adoption(policy, sightings) {
+        Ok(live) => {
+            Plan::note(adopted(policy, live, sightings), "adopt", "one key per role: these are in use")
+        }
+        Err(why) => Plan::rest(NextLook::Schedule, "not-adopted", why.clone()).person(why),
+    }
+}
+
+fn adopted(policy: &Policy, live: KeySet, sightings: &Sightings) -> Event {
+    Event::Adopted {
+        live,
+        generation: newest_generation(&policy.credential, sightings),
+        pin: policy.pin.clone(),
+    }
+}
+
+/// Which keys are in use, as far as the issuer can tell: one per role, or the ones the operator named. Age alone
+/// never decides; where it is not clear, a person says so.
+pub fn adoption(policy: &Policy, sightings: &Sightings) -> Result<KeySet, String> {
+    let mut live = KeySet::new();
+    for role in &policy.roles {
+        let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
+        let named = policy.in_use.get(role);
+        let mut candidates = seen.iter().filter(|sighting| is_candidate(policy, sighting, named));
+        let (first, second) = (candidates.next(), candidates.next());
+        match (first, second) {
+            (Some(only), None) => {
+                live.insert(*role, only.key.clone());
+            }
+            (None, _) => {
+                return Err(match named {
+                    Some(name) => format!(
+                        "the issuer has no `{role}` key named `{name}`; correct `credential.keys.{role}.key`"
+                    ),
+                    None => format!(
+                        "the issuer has no `{role}` key; create the first one and enter it at the consumer by hand"
+                    ),
+                });
+            }
+            (Some(_), Some(_)) => {
+                let found: Vec<_> = seen.iter().map(|sighting| format!("`{}`", sighting.key.name)).collect();
+                return Err(format!(
+                    "the issuer has several `{role}` keys ({}); say which one the consumer uses with `credential.keys.{role}.key`",
+                    found.join(", ")
+                ));
+            }
+        }
+    }
+    Ok(live)
+}
+
+fn is_candidate(policy: &Policy, sighting: &Sighting, named: Option<&KeyName>) -> bool {
+    let of_another = sighting.key.name.parse_ours().is_some() && !sighting.key.name.is_of(&policy.credential);
+    match named {
+        Some(name) => sighting.key.name == *name && sighting.state == KeyState::Ready,
+        None => sighting.state == KeyState::Ready && !of_another,
+    }
+}
+
+/// The highest generation that stands in a name of ours at the issuer.
+fn newest_generation(credential: &CredentialId, sightings: &Sightings) -> u32 {
+    let names = sightings.values().flatten().filter(|seen| seen.key.name.is_of(credential));
+    names.filter_map(|seen| seen.key.name.parse_ours()).map(|name| name.generation).max().unwrap_or(0)
+}
+
+pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
+    let sightings = match &sight.observation.keys {
+        Seen::Yes(sightings) => sightings,
+        Seen::NotAsked => return sight.poll("not-looked", "the issuer was not looked at"),
+        Seen::Unknown(failure) => return sight.blind("the issuer", failure),
+    };
+    if sight.record.readopt {
+        return match adoption(sight.policy, sightings) {
+            Ok(live) => {
+                Plan::note(adopted(sight.policy, live, sightings), "adopt", "as confirmed by a person")
+            }
+            Err(why) => Plan::rest(NextLook::Schedule, "not-adopted", why.clone()).person(why),
+        };
+    }
+    if let Some(role) = sight.record.same_secret {
+        return Plan::halt(HaltReason::SameSecret { role });
+    }
+    if let Some(halt) = contradiction(sight.record, live, sightings) {
+        return Plan::halt(halt);
+    }
+    if let Some(plan) = clear_late_comers(sight, sightings) {
+        return plan;
+    }
+    begin_or_rest(sight, live, sightings)
+}
+
+/// What the issuer shows that cannot be if only we were at work.
+fn contradiction(record: &Record, live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
+    for (role, key) in live {
+        let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
+        if !seen.iter().any(|sighting| sighting.key.id == key.id) {
+            return Some(HaltReason::LiveKeyGone { role: *role, name: key.name.clone() });
+        }
+    }
+    let newer = |seen: &&Sighting| {
+        let name = &seen.key.name;
+        name.is_of(&record.credential)
+            && name.parse_ours().is_some_and(|ours| ours.generation > record.generation)
+    };
+    let newest = sightings.values().flatten().find(newer)?;
+    Some(HaltReason::NewerGeneration { name: newest.key.name.clone() })
+}
+
+/// Keys whose create was given up and took effect after all.
+fn clear_late_comers(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
+    if sight.record.is_held(sight.now) || sight.exhausted().is_some() {
+        return None;
+    }
+    for (role, seen) in sightings {
+        for sighting in seen.iter().filter(|seen| seen.state != KeyState::Deleting) {
+            if let Some(proof) = UndeliveredProof::of(sight.record, &sighting.key) {
+                let text = format!("`{}` turned up after it was given up", sighting.key.name);
+                let permit = Permit::Undelivered(proof);
+                return Some(Plan::go(
+                    Step::Delete { role: *role, key: sighting.key.clone(), permit },
+                    "late-comer",
+                    text,
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// When the rotation of `live` is due by its age; `Err` says which key's age is unknown.
+pub fn rotation_due(policy: &Policy, live: &KeySet) -> Result<Option<Timestamp>, String> {
+    policy
+        .window
+        .earliest_end(live.values())
+        .map(|end| end.map(|end| due(end, policy.lead)))
+        .map_err(|key| format!("the age of `{}` is not known", key.name))
+}
+
+fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Plan {
+    let (policy, record, now) = (sight.policy, sight.record, sight.now);
+    let due = match (&record.asked, rotation_due(policy, live)) {
+        (None, Err(why)) => {
+            return Plan::rest(NextLook::Schedule, "age-unknown", why)
+                .person("declare the date of the key, or ask for a rotation with `rekeyd rotate`");
+        }
+        (_, due) => due.ok().flatten(),
+    };
+    let trigger = match (&record.asked, due) {
+        (Some(asked), _) => asked.trigger,
+        (None, Some(due)) if now >= due => Trigger::Schedule,
+        (None, due) => {
+            let text = due.map_or_else(
+                || "no key".to_owned(),
+                |due| format!("due {}", due.format("%Y-%m-%d %H:%M UTC")),
+            );
+            return Plan::rest(NextLook::Schedule, "not-due", text);
+        }
+    };
+    if record.is_held(now) {
+        return Plan::rest(NextLook::Schedule, "held", "due, and held")
+            .person("lift the hold with `rekeyd unhold`");
+    }
+    if let Some(plan) = pause_after_turning_back(sight) {
+        return plan;
+    }
+    if let Some(plan) = no_room(sight, sightings) {
+        return plan;
+    }
+    let text = record.asked.as_ref().map_or_else(
+        || format!("due since {}", due.unwrap_or(now).format("%Y-%m-%d %H:%M UTC")),
+        |asked| format!("asked for: {}", asked.reason),
+    );
+    Plan::go(Step::Begin { generation: record.generation + 1, trigger }, "begin", text)
+}
+
+/// A rotation that turned back rests for one soak per turn, and after too many a person looks.
+fn pause_after_turning_back(sight: &Sight<'_>) -> Option<Plan> {
+    let record = sight.record;
+    let why = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.clone());
+    let cause = why.filter(|_| record.cycles > 0)?;
+    if record.cycles >= sight.policy.limits.cycles {
+        return Some(Plan::halt(HaltReason::CyclesExhausted { cycles: record.cycles, cause }));
+    }
+    let until = after(record.entered_at, sight.policy.soak * record.cycles);
+    let waits = sight.now < until && !record.pushed && record.asked.is_none();
+    waits.then(|| Plan::rest(NextLook::At(until), "pause", format!("the last rotation turned back: {cause}")))
+}
+
+fn no_room(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
+    let crowded =
+        |role: &&Role| keys_of(sight.record, sightings, **role) + 1 > sight.policy.limits.keys_per_role;
+    let role = sight.policy.roles.iter().find(crowded)?;
+    let count = keys_of(sight.record, sightings, *role);
+    let text = format!(
+        "{count} `{role}` keys of this credential exist already, and nothing is created above the limit"
+    );
+    Some(
+        Plan::rest(NextLook::Schedule, "no-room", text)
+            .person("delete the keys nobody uses; `rekeyd status` lists them"),
+    )
+}
+
+/// How many keys of `role` belong to this credential: the one in use and everything rekeyd made for it.
+pub(super) fn keys_of(record: &Record, sightings: &Sightings, role: Role) -> usize {
+    let known: Vec<_> =
+        record.stage.keys().into_iter().filter(|(of, _)| *of == role).map(|(_, key)| &key.id).collect();
+    let seen = sightings.get(&role).map_or(&[][..], Vec::as_slice);
+    seen.iter()
+        .filter(|seen| {
+            known.contains(&&seen.key.id)
+                || seen.key.name.is_of(&record.credential)
+                || record.left.contains_key(&seen.key.name)
+        })
+        .count()
+}

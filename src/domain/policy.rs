@@ -1,0 +1,91 @@
+//! What the operator wants for one credential. Made by `config`, which refuses what cannot be meant.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{CredentialId, KeyName, Role};
+use super::window::Window;
+
+/// Whether `POST dataplane` is sent after a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provision {
+    /// Only if the settle time passes and the consumer shows nothing new.
+    WhenNeeded,
+    /// Always.
+    Always,
+    /// Never: the consumer redeploys by itself or by a person's hand. No proof by exclusion is possible then.
+    Never,
+}
+
+/// The limits that turn "for ever" into a halt with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Refused attempts of one step before the rotation turns back or halts.
+    pub attempts: u32,
+    /// Rotations that turned back in a row before the credential halts.
+    pub cycles: u32,
+    /// Live keys per role at which nothing more is created.
+    pub keys_per_role: usize,
+    /// How long a stage may last beyond what it is made to last.
+    pub stage_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attempts: 8, cycles: 3, keys_per_role: 3, stage_time: Duration::from_hours(7 * 24) }
+    }
+}
+
+/// Which landscape, instances and consumer a credential belongs to. Journalled with the first event; a later
+/// mismatch stops everything before the first call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pin {
+    /// Where the keys come from: the issuer's address or folder.
+    pub issuer: String,
+    /// The service instance of each role.
+    pub places: BTreeMap<Role, String>,
+    /// Where the credential goes: the consumer's address.
+    pub consumer: String,
+}
+
+/// What the operator wants for one credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Which credential.
+    pub credential: CredentialId,
+    /// Its roles, in the order in which old keys are retired: least harm first.
+    pub roles: Vec<Role>,
+    /// How long a key may live.
+    pub window: Window,
+    /// How long before the end of the window the rotation is due.
+    pub lead: Duration,
+    /// How long both generations stay alive after the proof.
+    pub soak: Duration,
+    /// How long the consumer takes to settle after a delivery, before it is asked for anything (SAP: 5 minutes).
+    pub settle: Duration,
+    /// Whether provisioning is asked for.
+    pub provision: Provision,
+    /// How long the consumer may take to reach a final state (SAP: up to 20 minutes).
+    pub deadline: Duration,
+    /// The pause between two looks at something that is under way.
+    pub poll: Duration,
+    /// The longest life of an access token made with an old key.
+    pub token_life: Duration,
+    /// How long a fresh key may be refused before that means anything.
+    pub propagation: Duration,
+    /// How long a listing may lag behind a write.
+    pub lag: Duration,
+    /// How old evidence may be at the moment a key is retired.
+    pub evidence_life: Duration,
+    /// Whether keys that rekeyd did not make may be retired.
+    pub retire_foreign: bool,
+    /// The keys in use, where the operator named them.
+    pub in_use: BTreeMap<Role, KeyName>,
+    /// The limits.
+    pub limits: Limits,
+    /// The environment.
+    pub pin: Pin,
+}

@@ -1,0 +1,285 @@
+//! What must hold before a key is deleted.
+//!
+//! A deletion cannot be taken back, so it takes a permit, and permits are made here only, from gates that are all
+//! open. `explain` shows the same gates to people.
+
+use serde::Serialize;
+
+use super::evidence::{Evidence, Grade};
+use super::key::{Key, KeyState};
+use super::names::{KeyId, KeyName, Role};
+use super::observation::{Observation, Verdict};
+use super::policy::{Pin, Policy, Provision};
+use super::record::Record;
+use super::stage::{Retirement, Stage};
+use super::{Timestamp, after};
+
+/// One condition of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it is open.
+    pub open: bool,
+    /// Why, in words.
+    pub why: String,
+    /// When it opens by itself, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Timestamp>,
+}
+
+fn gate(name: &'static str, open: bool, why: impl Into<String>) -> Gate {
+    Gate { name, open, why: why.into(), opens_at: None }
+}
+
+/// The permission to retire one old key. Only [`RetireProof::of`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetireProof {
+    key: KeyId,
+    role: Role,
+    evidence: Evidence,
+}
+
+impl RetireProof {
+    /// The proof that the old key of `role` may go; `Err` holds the gates, at least one of them closed.
+    pub fn of(
+        policy: &Policy,
+        record: &Record,
+        observation: &Observation,
+        role: Role,
+        now: Timestamp,
+    ) -> Result<Self, Vec<Gate>> {
+        let gates = retire_gates(policy, record, observation, role, now);
+        let Stage::Retiring { retirement, .. } = &record.stage else { return Err(gates) };
+        match retirement.old.get(&role) {
+            Some(key) if gates.iter().all(|gate| gate.open) => {
+                // The point of no return: the safety property itself.
+                assert!(
+                    !record.stage.may_hold().contains(&key.id),
+                    "a key the consumer may hold is never retired"
+                );
+                Ok(Self { key: key.id.clone(), role, evidence: retirement.evidence })
+            }
+            _ => Err(gates),
+        }
+    }
+}
+
+/// The permission to clear away a key that nobody was ever given. Only [`UndeliveredProof::of`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndeliveredProof {
+    key: KeyId,
+    name: KeyName,
+}
+
+impl UndeliveredProof {
+    /// The proof that `key` was made by rekeyd for this credential and never delivered.
+    pub fn of(record: &Record, key: &Key) -> Option<Self> {
+        let ours = key.name.is_of(&record.credential);
+        let known = match &record.stage {
+            Stage::Restoring { fresh, pending, delivered: false, .. } => {
+                fresh.values().any(|fresh| fresh.id == key.id)
+                    || pending.values().any(|name| *name == key.name)
+            }
+            Stage::Settled { .. } => record.abandoned.contains_key(&key.name),
+            _ => false,
+        };
+        (ours && known && !record.stage.may_hold().contains(&key.id))
+            .then(|| Self { key: key.id.clone(), name: key.name.clone() })
+    }
+}
+
+/// What permits a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permit {
+    /// The consumer was proven to work without it.
+    Retire(RetireProof),
+    /// Nobody was ever given it.
+    Undelivered(UndeliveredProof),
+}
+
+impl Permit {
+    /// Whether the permit is for the key with this id.
+    pub fn covers(&self, id: &KeyId) -> bool {
+        match self {
+            Self::Retire(proof) => proof.key == *id,
+            Self::Undelivered(proof) => proof.key == *id,
+        }
+    }
+}
+
+impl std::fmt::Display for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Retire(proof) => write!(
+                f,
+                "evidence grade {} for the successor since {}: {}; the old `{}` key goes",
+                u8::from(proof.evidence.grade),
+                proof.evidence.reached_at.format("%Y-%m-%dT%H:%M:%SZ"),
+                proof.evidence.basis.as_str(),
+                proof.role,
+            ),
+            Self::Undelivered(proof) => write!(f, "`{}` was made by rekeyd and never delivered", proof.name),
+        }
+    }
+}
+
+/// Whether the proof by exclusion can be had at all.
+pub fn can_exclude(policy: &Policy, retirement: &Retirement) -> bool {
+    let left_in_place = !retirement.left.is_empty();
+    policy.provision != Provision::Never && !retirement.cannot_redeploy && !left_in_place
+}
+
+/// The grade the next retirement needs: 4 for the first key, 5 for the others where exclusion can be proven.
+pub fn required_grade(policy: &Policy, record: &Record) -> Grade {
+    match &record.stage {
+        Stage::Retiring { retirement, .. }
+            if retirement.last_gone_at.is_some() && can_exclude(policy, retirement) =>
+        {
+            Grade::Excluded
+        }
+        _ => Grade::Acted,
+    }
+}
+
+/// The gates that stand before the retirement begins, judged while soaking.
+pub fn soak_gates(policy: &Policy, record: &Record, observation: &Observation, now: Timestamp) -> Vec<Gate> {
+    let Stage::Soaking { evidence, .. } = &record.stage else {
+        return vec![gate("soaking", false, format!("the stage is `{}`", record.stage.phase()))];
+    };
+    let mut gates = common_gates(policy, record, observation, evidence, now);
+    let ends = after(evidence.reached_at, policy.soak);
+    gates.push(Gate {
+        opens_at: Some(ends),
+        ..gate("soak", now >= ends, format!("the soak counts from the proof and ends {}", stamp(ends)))
+    });
+    gates
+}
+
+/// The gates of the old key of `role`, judged while retiring.
+pub fn retire_gates(
+    policy: &Policy,
+    record: &Record,
+    observation: &Observation,
+    role: Role,
+    now: Timestamp,
+) -> Vec<Gate> {
+    let Stage::Retiring { fresh, retirement, .. } = &record.stage else {
+        return vec![gate("retiring", false, format!("the stage is `{}`", record.stage.phase()))];
+    };
+    let mut gates = common_gates(policy, record, observation, &retirement.evidence, now);
+    let Some(key) = retirement.old.get(&role) else {
+        gates.push(gate("old key", false, format!("there is no old `{role}` key")));
+        return gates;
+    };
+    let ours = key.name.is_of(&record.credential) || policy.retire_foreign;
+    gates.push(gate("origin", ours, if ours { "rekeyd may delete it" } else { "rekeyd did not make it" }));
+    let apart = fresh.values().all(|kept| kept.id != key.id);
+    gates.push(gate("identity", apart, "the key to delete is not one of the keys in use"));
+    gates.push(gate(
+        "exclusion",
+        retirement.exclusion_failed.is_none(),
+        match &retirement.exclusion_failed {
+            None => "the consumer has not failed without an old key".to_owned(),
+            Some(detail) => format!("the consumer failed without an old key: {detail}"),
+        },
+    ));
+    if let Some(gone) = retirement.last_gone_at {
+        gates.push(gate(
+            "proven since",
+            retirement.evidence.renewed_at > gone,
+            format!("after a deletion ({}) the consumer is proven again", stamp(gone)),
+        ));
+        if !can_exclude(policy, retirement) {
+            let ends = after(gone, policy.soak);
+            gates.push(Gate {
+                opens_at: Some(ends),
+                ..gate(
+                    "second soak",
+                    now >= ends,
+                    format!("no proof by exclusion can be had; a second soak ends {}", stamp(ends)),
+                )
+            });
+        }
+    }
+    gates
+}
+
+fn common_gates(
+    policy: &Policy,
+    record: &Record,
+    observation: &Observation,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Vec<Gate> {
+    let required = required_grade(policy, record);
+    let verdict = observation.status.known().map(|status| status.verdict);
+    let fresh_until = after(evidence.renewed_at, policy.evidence_life);
+    let successors = successors_exist(record, observation);
+    vec![
+        gate(
+            "evidence",
+            evidence.grade >= required,
+            format!(
+                "grade {} of {} needed: {}",
+                u8::from(evidence.grade),
+                u8::from(required),
+                evidence.basis.as_str()
+            ),
+        ),
+        gate("evidence fresh", now <= fresh_until, format!("last renewed {}", stamp(evidence.renewed_at))),
+        gate(
+            "consumer",
+            !matches!(verdict, Some(Verdict::Error)),
+            verdict.map_or("its status was not seen just now".to_owned(), |seen| {
+                format!("it reports `{}`", seen.as_str())
+            }),
+        ),
+        gate("successors", successors.is_ok(), successors.unwrap_or_else(|why| why)),
+        gate(
+            "hold",
+            !record.is_held(now),
+            record.hold.as_ref().map_or("none".to_owned(), |hold| hold.reason.clone()),
+        ),
+        gate(
+            "halt",
+            record.halt.is_none(),
+            record.halt.as_ref().map_or("none".to_owned(), |halt| halt.reason.to_string()),
+        ),
+        match pin_difference(&record.pin, &policy.pin) {
+            None => gate("environment", true, "as journalled"),
+            Some(what) => gate("environment", false, what),
+        },
+    ]
+}
+
+/// Whether every key of the set in use was just seen at the issuer, ready.
+fn successors_exist(record: &Record, observation: &Observation) -> Result<String, String> {
+    for (role, key) in record.stage.in_use() {
+        let Some(sightings) = observation.of_role(*role) else {
+            return Err("the issuer could not be listed just now".to_owned());
+        };
+        if !sightings.iter().any(|seen| seen.key.id == key.id && seen.state == KeyState::Ready) {
+            return Err(format!("the `{role}` key `{}` in use was not seen at the issuer", key.name));
+        }
+    }
+    Ok("every key in use was seen at the issuer".to_owned())
+}
+
+/// What differs between the journalled environment and the configured one.
+pub fn pin_difference(journalled: &Pin, configured: &Pin) -> Option<String> {
+    if journalled.issuer != configured.issuer {
+        return Some(format!("issuer `{}`, now `{}`", journalled.issuer, configured.issuer));
+    }
+    if journalled.consumer != configured.consumer {
+        return Some(format!("consumer `{}`, now `{}`", journalled.consumer, configured.consumer));
+    }
+    let role =
+        Role::ALL.into_iter().find(|role| journalled.places.get(role) != configured.places.get(role))?;
+    let place = |pin: &Pin| pin.places.get(&role).cloned().unwrap_or_else(|| "nothing".to_owned());
+    Some(format!("service instance of `{role}` `{}`, now `{}`", place(journalled), place(configured)))
+}
+
+fn stamp(at: Timestamp) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
