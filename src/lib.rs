@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod domain;
+pub mod metrics;
 pub mod ports;
 pub mod secret;
