@@ -91,6 +91,7 @@ fn adopted(entry: &Entry) -> Option<Record> {
         same_secret: None,
         readopt: false,
         abandoned: BTreeMap::new(),
+        delete_sent: None,
         left: BTreeMap::new(),
         outcome: None,
         succeeded_at: None,
@@ -382,7 +383,8 @@ fn mark(record: &mut Record, entry: &Entry) {
             trouble.retry_at = Some(*retry_at);
         }
         Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
-        Event::CreateSent { .. } | Event::DeleteSent { .. } | Event::Moving => {}
+        Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
+        Event::CreateSent { .. } | Event::Moving => {}
         event => {
             record.trouble = Trouble::default();
             progress(record, event, at);

@@ -3,7 +3,8 @@
 //! No input, no output, no clock, no chance: what is here is data and functions of data. Read in this order: the
 //! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`]), what can be seen
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
-//! ([`record`], [`fold`]), what must hold before a key is retired ([`proof`]), and what to do next ([`plan`]).
+//! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), and what to do next
+//! ([`plan`]). [`story`] and [`view`] tell people.
 
 pub mod backoff;
 pub mod event;
@@ -19,7 +20,10 @@ pub mod policy;
 pub mod proof;
 pub mod record;
 pub mod stage;
+pub mod story;
+pub mod view;
 pub mod window;
+pub mod wish;
 
 /// An instant, UTC. Always a value that somebody passed in.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -56,6 +56,10 @@ pub struct Pin {
 pub struct Policy {
     /// Which credential.
     pub credential: CredentialId,
+    /// The kind of its issuer, as configured: `cloud-foundry`, `file`.
+    pub issuer: &'static str,
+    /// The kind of its consumer, as configured: `dataspace`.
+    pub consumer: &'static str,
     /// Its roles, in the order in which old keys are retired: least harm first.
     pub roles: Vec<Role>,
     /// How long a key may live.

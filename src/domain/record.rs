@@ -116,6 +116,8 @@ pub struct Record {
     pub readopt: bool,
     /// Names whose create was sent and which were given up before anybody was given the key.
     pub abandoned: BTreeMap<KeyName, Role>,
+    /// The deletion that was sent last outside a retirement.
+    pub delete_sent: Option<(KeyName, Timestamp)>,
     /// Old keys that stay because rekeyd did not make them.
     pub left: BTreeMap<KeyName, Role>,
     /// The last rotation that ended.

@@ -98,6 +98,11 @@ pub(super) fn testing(
             return sight.blind("the consumer", failure);
         }
     }
+    if let Seen::Unknown(failure) = &sight.observation.content
+        && failure.class.is_passing()
+    {
+        return sight.blind("the integration content", failure);
+    }
     let busy = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress);
     let waited = sight.now >= after(sight.record.entered_at, sight.policy.settle + sight.policy.deadline);
     if busy && !waited {

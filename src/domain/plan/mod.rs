@@ -217,6 +217,12 @@ impl Sight<'_> {
             .is_some_and(|deadline| self.now >= after(deadline, self.policy.limits.stage_time))
     }
 
+    /// Whether a deletion of `name` was sent so recently that a listing may still show it.
+    fn just_deleted(&self, name: &KeyName) -> bool {
+        let sent = self.record.delete_sent.as_ref().filter(|(sent, _)| sent == name);
+        sent.is_some_and(|(_, at)| self.now < after(*at, self.policy.poll * 2))
+    }
+
     fn turn_back(&self, why: impl Into<String>) -> Plan {
         let why = why.into();
         let event = Event::TurnedBack { why: why.clone(), baseline: Baseline::of(self.observation) };
@@ -232,6 +238,7 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
     }
     match &record.stage {
         Stage::Settled { .. } => Looks { keys: true, status: true, content: false },
+        Stage::Testing { fresh, tested, .. } if tested.len() < fresh.len() => Looks::default(),
         Stage::Creating { .. } | Stage::Restoring { delivered: false, .. } => {
             Looks { keys: true, ..Looks::default() }
         }

@@ -35,7 +35,7 @@ pub(super) fn clear(sight: &Sight<'_>, fresh: &KeySet, pending: &Names) -> Plan 
 }
 
 fn delete(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {
-    if seen.state == KeyState::Deleting {
+    if seen.state == KeyState::Deleting || sight.just_deleted(&seen.key.name) {
         return sight.poll("going", format!("`{}` is being deleted", seen.key.name));
     }
     if sight.record.is_held(sight.now) {

@@ -143,6 +143,9 @@ fn clear_late_comers(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
     }
     for (role, seen) in sightings {
         for sighting in seen.iter().filter(|seen| seen.state != KeyState::Deleting) {
+            if sight.just_deleted(&sighting.key.name) {
+                continue;
+            }
             if let Some(proof) = UndeliveredProof::of(sight.record, &sighting.key) {
                 let text = format!("`{}` turned up after it was given up", sighting.key.name);
                 let permit = Permit::Undelivered(proof);

@@ -1,0 +1,86 @@
+//! Events in words, for the log, the history and the progress of a command.
+
+use super::Timestamp;
+use super::event::{Event, Wish};
+
+/// One event as a sentence that reads alone.
+pub fn tell(event: &Event) -> String {
+    match event {
+        Event::Adopted { live, .. } => {
+            format!("the keys in use are recognised: {}", names(live.values().map(|key| &key.name.0)))
+        }
+        Event::Wished(wish) => tell_wish(wish),
+        Event::Pushed => "somebody pushed: backoff is over".to_owned(),
+        Event::Begun { trigger, generation, names: fresh, reason, .. } => format!(
+            "rotation to generation {generation} begins ({}; {reason}): {} will be made",
+            trigger.as_str(),
+            names(fresh.values().map(|name| &name.0))
+        ),
+        Event::CreateSent { role } => format!("a fresh `{role}` key is asked for"),
+        Event::Made { role, key } => format!("the fresh `{role}` key `{}` exists", key.name),
+        Event::Tested { role, grade } => {
+            format!("the fresh `{role}` key works (evidence {})", u8::from(*grade))
+        }
+        Event::SameSecret { role } => {
+            format!("the fresh `{role}` key has the secret of the old one: it would change nothing")
+        }
+        Event::Ready { .. } => "every fresh key works; the delivery begins".to_owned(),
+        Event::Delivered { .. } => "the consumer accepted the credential".to_owned(),
+        Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
+        Event::CannotProvision => "the consumer cannot be asked to provision".to_owned(),
+        Event::Moving => "the consumer is under way".to_owned(),
+        Event::Proven { evidence } => format!(
+            "the consumer is proven to work (evidence {}): {}",
+            u8::from(evidence.grade),
+            evidence.basis.as_str()
+        ),
+        Event::Renewed { .. } => "the evidence is renewed: every key in use works".to_owned(),
+        Event::RetireBegun => "the soak is over and every gate is open: the old keys go".to_owned(),
+        Event::DeleteSent { role, name, permit } => {
+            format!("the deletion of the `{role}` key `{name}` is asked for: {permit}")
+        }
+        Event::Gone { role, name } => format!("the `{role}` key `{name}` is gone from the issuer"),
+        Event::Probed { role, refused: Some(true) } => {
+            format!("the deleted `{role}` key is refused, as it must be")
+        }
+        Event::Probed { role, refused: Some(false) } => {
+            format!("the deleted `{role}` key still gets a token")
+        }
+        Event::Probed { role, refused: None } => {
+            format!("the deleted `{role}` key could not be tried: its secret is no longer known")
+        }
+        Event::Left { role, name } => format!("the old `{role}` key `{name}` stays: rekeyd did not make it"),
+        Event::ExclusionFailed { detail } => format!("the consumer fails without the old key: {detail}"),
+        Event::TurnedBack { why, .. } => format!("the rotation turns back: {why}"),
+        Event::Completed => "the rotation is over".to_owned(),
+        Event::StepFailed { step, failure, retry_at } => {
+            format!("`{step}` failed: {failure}; again at {}", stamp(*retry_at))
+        }
+        Event::Halted(reason) => format!("halted: {reason}"),
+    }
+}
+
+fn tell_wish(wish: &Wish) -> String {
+    match wish {
+        Wish::Rotate { trigger, reason } => {
+            format!("a rotation is asked for ({}): {reason}", trigger.as_str())
+        }
+        Wish::Restore { reason } => format!("the old keys are asked back: {reason}"),
+        Wish::Hold { until, reason } => {
+            let until =
+                until.map_or_else(|| "until it is lifted".to_owned(), |at| format!("until {}", stamp(at)));
+            format!("held {until}: {reason}")
+        }
+        Wish::Unhold => "the hold is lifted".to_owned(),
+        Wish::Resume => "the halt is ended: it is tried again".to_owned(),
+        Wish::Confirm => "a person confirms that it was done by hand".to_owned(),
+    }
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn stamp(at: Timestamp) -> String {
+    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

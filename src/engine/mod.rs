@@ -1,0 +1,166 @@
+//! The walk: look, plan, act, write down, look again, until the plan says rest.
+//!
+//! The engine knows the outside world by its ports only. It takes the plan's one step, journals what came of it, and
+//! believes nothing that is not on disk. Several credentials are walked at once, each by one walker at a time; what
+//! wakes a walker carries no data, so waking twice is waking once.
+
+mod act;
+mod desk;
+mod look;
+mod rounds;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use desk::WishError;
+pub use rounds::Woken;
+
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+use crate::domain::names::{CredentialId, TenantId};
+use crate::domain::policy::Policy;
+use crate::domain::view::View;
+use crate::metrics::Metrics;
+use crate::ports::{Consumer, Issuer, Journal, JournalError};
+use desk::Desk;
+
+/// When a credential is looked at while nothing is under way.
+pub type NextTick = Arc<dyn Fn(Timestamp) -> Option<Timestamp> + Send + Sync>;
+
+/// One credential and its outside world.
+#[derive(Clone)]
+pub struct Unit {
+    /// What the operator wants.
+    pub policy: Arc<Policy>,
+    /// Where its keys come from.
+    pub issuer: Arc<dyn Issuer>,
+    /// Who is given it.
+    pub consumer: Arc<dyn Consumer>,
+    /// The tenant's schedule.
+    pub next_tick: NextTick,
+}
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of this process among the holders of leases; unique for each start.
+    pub holder: String,
+    /// How long a lease lasts without renewal.
+    pub lease_life: Duration,
+    /// How many credentials are walked at once.
+    pub concurrency: usize,
+}
+
+/// The engine.
+pub struct Engine {
+    settings: Settings,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    desks: RwLock<BTreeMap<CredentialId, Arc<Desk>>>,
+    slots: Semaphore,
+    walkers: TaskTracker,
+    stop: CancellationToken,
+    rested: Notify,
+}
+
+impl Engine {
+    /// An engine that knows no credential yet.
+    pub fn new(
+        settings: Settings,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let slots = Semaphore::new(settings.concurrency);
+        Arc::new(Self {
+            settings,
+            journal,
+            clock,
+            metrics,
+            desks: RwLock::default(),
+            slots,
+            walkers: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            rested: Notify::new(),
+        })
+    }
+
+    /// Reads the journal and takes the credentials in hand. Called once at start, before anything is woken.
+    pub async fn start(&self, units: Vec<Unit>) -> Result<(), StartError> {
+        let entries = self.journal.read(None, 0).await?;
+        let mut records = crate::domain::fold::fold(&entries)?;
+        let mut desks = self.desks.write().expect("no holder of the lock panics");
+        for unit in units {
+            let id = unit.policy.credential.clone();
+            let record = records.remove(&id);
+            desks.insert(id, Arc::new(Desk::new(unit, record)));
+        }
+        Ok(())
+    }
+
+    /// Takes a new configuration over. A credential that is new is read from the journal at its first walk; one that
+    /// is gone finishes its step and is walked no more. Answers what is gone with a rotation under way.
+    pub fn replace(&self, units: Vec<Unit>) -> Vec<CredentialId> {
+        let mut desks = self.desks.write().expect("no holder of the lock panics");
+        let mut next = BTreeMap::new();
+        for unit in units {
+            let id = unit.policy.credential.clone();
+            let desk = desks.remove(&id).map_or_else(
+                || Arc::new(Desk::new(unit.clone(), None)),
+                |desk| {
+                    desk.retool(unit.clone());
+                    desk
+                },
+            );
+            next.insert(id, desk);
+        }
+        let forgotten = std::mem::replace(&mut *desks, next);
+        forgotten.into_iter().filter(|(_, desk)| desk.is_rotating()).map(|(id, _)| id).collect()
+    }
+
+    /// Every credential, as it was last seen.
+    pub fn views(&self) -> Vec<View> {
+        let desks = self.desks.read().expect("no holder of the lock panics");
+        desks.values().map(|desk| desk.view()).collect()
+    }
+
+    /// One credential, as it was last seen.
+    pub fn view(&self, id: &CredentialId) -> Option<View> {
+        self.desk(id).map(|desk| desk.view())
+    }
+
+    /// The journal, for reading.
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// The tenants in hand.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let desks = self.desks.read().expect("no holder of the lock panics");
+        let mut tenants: Vec<_> = desks.keys().map(|id| id.tenant.clone()).collect();
+        tenants.dedup();
+        tenants
+    }
+
+    fn desk(&self, id: &CredentialId) -> Option<Arc<Desk>> {
+        self.desks.read().expect("no holder of the lock panics").get(id).cloned()
+    }
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal does not make sense.
+    #[error(transparent)]
+    Misfit(#[from] crate::domain::fold::Misfit),
+}

@@ -1,0 +1,343 @@
+//! The walk of one credential.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tracing::{Instrument, debug, error, info, warn};
+
+use super::act::Came;
+use super::desk::{Asked, Desk, Hand, WishError};
+use super::look::look;
+use super::{Engine, Unit};
+use crate::domain::event::{Entry, Event};
+use crate::domain::observation::{Looks, Observation};
+use crate::domain::plan::{self, NextLook, Plan, Step};
+use crate::domain::stage::Stage;
+use crate::domain::{Timestamp, after, fold, story, wish};
+use crate::ports::{Draft, JournalError};
+
+/// Steps in one walk; a walk that takes more goes round in circles.
+const STEP_LIMIT: usize = 256;
+
+/// How long a credential rests whose walk panicked.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_mins(10);
+
+/// How long a walk that failed inside waits before the next one.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Walks one credential until its plan says rest, and notes when to look again.
+    pub(super) async fn walk(&self, desk: &Desk) {
+        let unit = desk.unit();
+        let id = unit.policy.credential.clone();
+        let span = tracing::info_span!("walk", tenant = %id.tenant, credential = %id.name);
+        let mut hand = desk.hand.lock().await;
+        let result = self.steps(desk, &unit, &mut hand).instrument(span.clone()).await;
+        let next = match result {
+            Ok(next) => next,
+            Err(problem) => {
+                span.in_scope(
+                    || error!(%problem, "the walk of `{id}` stops: nothing was believed that is not on disk"),
+                );
+                self.metrics.journal_failed();
+                // What is in memory may be behind or ahead of the journal: read it again.
+                hand.lease = None;
+                after(self.clock.now(), PAUSE_AFTER_ERROR)
+            }
+        };
+        // A wish that came in late is taken by the next walk, unless there will be none.
+        if hand.lease.is_none() || self.stop.is_cancelled() {
+            for asked in desk.take_inbox() {
+                let _ = asked.answer.send(Err(WishError::Busy(id.clone())));
+            }
+        }
+        desk.publish(|view| view.next_look = Some(next));
+    }
+
+    async fn steps(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<Timestamp, JournalError> {
+        let id = &unit.policy.credential;
+        let mut seen: Option<(Looks, Observation)> = None;
+        for _ in 0..STEP_LIMIT {
+            if self.stop.is_cancelled() {
+                return Ok(after(self.clock.now(), PAUSE_AFTER_ERROR));
+            }
+            if !self.hold_lease(desk, unit, hand).await? {
+                debug!("another instance works on `{}`", id.tenant);
+                return Ok(after(self.clock.now(), self.settings.lease_life));
+            }
+            self.take_wishes(desk, unit, hand).await?;
+            let observation = self.observe(unit, hand, &mut seen).await;
+            let now = self.clock.now();
+            let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
+            let next_look = self.publish(desk, unit, hand, &plan, &observation, now);
+            if plan.step == Step::Rest {
+                debug!(code = plan.reason.code, next = %next_look, "`{id}` rests: {}", plan.reason.text);
+                return Ok(next_look);
+            }
+            debug!(step = plan.step.name(), code = plan.reason.code, "{}", plan.reason.text);
+            if !matches!(plan.step, Step::Note(_) | Step::Begin { .. }) {
+                seen = None;
+            }
+            let came = self.act(unit, hand, &observation, &plan.step, &plan.reason.text).await?;
+            self.believe(unit, hand, &plan, came).await?;
+            publish_record(desk, hand);
+        }
+        warn!("`{id}` took {STEP_LIMIT} steps in one walk and pauses: please report this");
+        Ok(after(self.clock.now(), unit.policy.poll))
+    }
+
+    /// Looks, or takes the last look again where nothing was done outside since.
+    async fn observe(
+        &self,
+        unit: &Unit,
+        hand: &mut Hand,
+        seen: &mut Option<(Looks, Observation)>,
+    ) -> Observation {
+        let looks = plan::looks(&unit.policy, hand.record.as_ref(), self.clock.now());
+        if let Some((had, observation)) = seen
+            && covers(*had, looks)
+        {
+            return observation.clone();
+        }
+        let observation = look(unit, hand, looks, self.clock.as_ref()).await;
+        *seen = Some((looks, observation.clone()));
+        observation
+    }
+
+    async fn believe(
+        &self,
+        unit: &Unit,
+        hand: &mut Hand,
+        plan: &Plan,
+        came: Came,
+    ) -> Result<(), JournalError> {
+        let event = match came {
+            Came::Of(event) => event,
+            Came::OfItself => return Ok(()),
+            Came::Failed(failure) => {
+                let record =
+                    hand.record.as_ref().expect("only a credential with a record has steps that fail");
+                let retry_at = plan::retry_at(&unit.policy, record, &plan.step, &failure, self.clock.now());
+                Event::StepFailed { step: plan.step.name().to_owned(), failure, retry_at }
+            }
+        };
+        self.write(unit, hand, event).await
+    }
+
+    /// Appends one event and folds it. What is not on disk is not believed.
+    pub(super) async fn write(&self, unit: &Unit, hand: &mut Hand, event: Event) -> Result<(), JournalError> {
+        let lease = hand.lease.as_ref().expect("a walker holds the lease");
+        let follows = hand.record.as_ref().map_or(0, |record| record.sequence);
+        let draft =
+            Draft { at: self.clock.now(), credential: unit.policy.credential.clone(), follows, event };
+        let entry = self.journal.append(lease, draft).await?;
+        let before = hand.record.clone();
+        let record = fold::apply(hand.record.take(), &entry)
+            .map_err(|misfit| JournalError::Damaged(misfit.to_string()))?;
+        tell(&entry, &record);
+        self.metrics.count(before.as_ref(), &record, &entry.event);
+        if matches!(record.stage, Stage::Settled { .. }) {
+            hand.wallet.clear();
+        }
+        hand.record = Some(record);
+        Ok(())
+    }
+
+    /// Takes or renews the lease; where it changed hands, reads what the other one wrote.
+    async fn hold_lease(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<bool, JournalError> {
+        let now = self.clock.now();
+        let life = self.settings.lease_life;
+        if hand.lease.as_ref().is_some_and(|lease| after(now, life / 2) < lease.until) {
+            return Ok(true);
+        }
+        let tenant = &unit.policy.credential.tenant;
+        let Some(lease) = self.journal.acquire(tenant, &self.settings.holder, now, life).await? else {
+            hand.lease = None;
+            desk.publish(|view| view.lease_held = false);
+            return Ok(false);
+        };
+        if hand.lease.as_ref().is_none_or(|mine| mine.fence != lease.fence) {
+            self.reread(unit, hand).await?;
+        }
+        desk.publish(|view| {
+            view.lease_held = true;
+            view.lease_until = Some(lease.until);
+        });
+        hand.lease = Some(lease);
+        Ok(true)
+    }
+
+    async fn reread(&self, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
+        let id = &unit.policy.credential;
+        let known = hand.record.as_ref().map_or(0, |record| record.sequence);
+        for entry in self.journal.read(Some(&id.tenant), known).await? {
+            if entry.credential == *id {
+                let record = fold::apply(hand.record.take(), &entry);
+                hand.record = Some(record.map_err(|misfit| JournalError::Damaged(misfit.to_string()))?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_wishes(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
+        for Asked { wish, answer } in desk.take_inbox() {
+            let admitted = wish::admit(hand.record.as_ref(), &wish);
+            let result = match admitted {
+                Ok(()) => self.write(unit, hand, Event::Wished(wish)).await.map_err(WishError::from),
+                Err(why) => Err(WishError::Refused { credential: unit.policy.credential.clone(), why }),
+            };
+            let failed = match &result {
+                Err(WishError::Journal(problem)) => Some(problem.clone()),
+                _ => None,
+            };
+            publish_record(desk, hand);
+            let _ = answer.send(result);
+            if let Some(problem) = failed {
+                return Err(problem);
+            }
+        }
+        if desk.is_pushed() && waits(hand, self.clock.now()) {
+            self.write(unit, hand, Event::Pushed).await?;
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &self,
+        desk: &Desk,
+        unit: &Unit,
+        hand: &Hand,
+        plan: &Plan,
+        observation: &Observation,
+        now: Timestamp,
+    ) -> Timestamp {
+        let tick = (unit.next_tick)(now);
+        let next_look = match plan.next_look {
+            NextLook::Now => now,
+            NextLook::At(at) => at,
+            NextLook::Schedule => tick.unwrap_or(Timestamp::MAX_UTC),
+        };
+        let complete = observation.blind == 0 && observation.keys.known().is_some();
+        let record = hand.record.clone().map(Arc::new);
+        desk.publish(|view| {
+            view.record = record;
+            if complete {
+                view.checked_at = Some(observation.at);
+            }
+            view.observation = Some(Arc::new(merge(view.observation.as_deref(), observation)));
+            view.reason = Some(plan.reason.clone());
+            view.look = Some(plan.next_look);
+            view.next_tick = tick;
+        });
+        if observation.keys != crate::domain::observation::Seen::NotAsked {
+            self.metrics.checked(&unit.policy.credential.tenant, complete);
+        }
+        next_look
+    }
+
+    /// Walks, and survives a defect: a panic ends this walk, not the daemon.
+    async fn walk_guarded(self: &Arc<Self>, desk: &Arc<Desk>) {
+        let (engine, walked) = (Arc::clone(self), Arc::clone(desk));
+        let walk = tokio::spawn(async move { engine.walk(&walked).await });
+        if let Err(panic) = walk.await {
+            let id = desk.view().credential;
+            error!(
+                "the walk of `{id}` panicked, which is a defect; nothing was believed that is not on disk: {panic}"
+            );
+            self.metrics.panicked();
+            let again = after(self.clock.now(), PAUSE_AFTER_PANIC);
+            desk.publish(|view| view.next_look = Some(again));
+            // What was in memory is not to be trusted any more.
+            desk.hand.lock().await.forget();
+        }
+    }
+
+    /// Wakes a walker for `desk`, unless one is at work: then it goes round once more.
+    pub(super) fn wake_one(self: &Arc<Self>, desk: &Arc<Desk>, push: bool) {
+        if push {
+            desk.pushed.store(true, Ordering::Release);
+        }
+        if desk.walking.swap(true, Ordering::AcqRel) {
+            desk.again.store(true, Ordering::Release);
+            return;
+        }
+        let (engine, desk) = (Arc::clone(self), Arc::clone(desk));
+        self.walkers.spawn(async move {
+            loop {
+                let slot = engine.slots.acquire().await.expect("the semaphore is never closed");
+                engine.walk_guarded(&desk).await;
+                drop(slot);
+                desk.walking.store(false, Ordering::Release);
+                let more = desk.again.swap(false, Ordering::AcqRel) && !engine.stop.is_cancelled();
+                if !more || desk.walking.swap(true, Ordering::AcqRel) {
+                    break;
+                }
+            }
+            engine.rested.notify_one();
+        });
+    }
+}
+
+fn publish_record(desk: &Desk, hand: &Hand) {
+    let record = hand.record.clone().map(Arc::new);
+    desk.publish(|view| view.record = record);
+}
+
+/// Whether what was looked at before is enough for what is needed now.
+fn covers(had: Looks, needed: Looks) -> bool {
+    (had.keys || !needed.keys) && (had.status || !needed.status) && (had.content || !needed.content)
+}
+
+/// What is shown to people keeps the last known answer where the newest look did not ask.
+fn merge(last: Option<&Observation>, newest: &Observation) -> Observation {
+    use crate::domain::observation::Seen;
+    fn keep<T: Clone>(last: Option<&Seen<T>>, newest: &Seen<T>) -> Seen<T> {
+        match (newest, last) {
+            (Seen::NotAsked, Some(last)) => last.clone(),
+            _ => newest.clone(),
+        }
+    }
+    Observation {
+        at: newest.at,
+        keys: keep(last.map(|last| &last.keys), &newest.keys),
+        status: keep(last.map(|last| &last.status), &newest.status),
+        content: keep(last.map(|last| &last.content), &newest.content),
+        blind: newest.blind,
+    }
+}
+
+/// Whether the credential waits for a time that somebody who pushes may pass over.
+fn waits(hand: &Hand, now: Timestamp) -> bool {
+    hand.record.as_ref().is_some_and(|record| {
+        let backs_off = record.trouble.retry_at.is_some_and(|at| now < at);
+        let pauses = record.cycles > 0 && !record.pushed && matches!(record.stage, Stage::Settled { .. });
+        record.halt.is_none() && (backs_off || pauses)
+    })
+}
+
+fn tell(entry: &Entry, record: &crate::domain::record::Record) {
+    let id = &entry.credential;
+    let rotation = record.rotation.as_ref().map_or("", |rotation| rotation.id.0.as_str());
+    let phase = record.phase().as_str();
+    let text = story::tell(&entry.event);
+    let name = entry.event.name();
+    match &entry.event {
+        Event::Halted(reason) => {
+            let remedy = reason.remedy(id);
+            error!(rotation, phase, event = name, reason = reason.code(), "`{id}` {text}; {remedy}");
+        }
+        Event::StepFailed { failure, .. } => {
+            warn!(rotation, phase, event = name, class = failure.class.as_str(), "`{id}`: {text}");
+        }
+        Event::TurnedBack { .. }
+        | Event::ExclusionFailed { .. }
+        | Event::Probed { refused: Some(false), .. } => {
+            warn!(rotation, phase, event = name, "`{id}`: {text}");
+        }
+        Event::CreateSent { .. } | Event::Renewed { .. } => {
+            debug!(rotation, phase, event = name, "`{id}`: {text}")
+        }
+        _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
+    }
+}
