@@ -124,13 +124,6 @@ impl Desk {
         change(&mut self.view.write().expect("no holder of the lock panics"));
     }
 
-    pub(super) fn is_rotating(&self) -> bool {
-        let view = self.view.read().expect("no holder of the lock panics");
-        view.record
-            .as_ref()
-            .is_some_and(|record| !matches!(record.stage, crate::domain::stage::Stage::Settled { .. }))
-    }
-
     pub(super) fn next_look(&self) -> Option<Timestamp> {
         self.view.read().expect("no holder of the lock panics").next_look
     }

@@ -7,6 +7,7 @@
 mod act;
 mod desk;
 mod look;
+mod peek;
 mod rounds;
 mod walk;
 
@@ -19,12 +20,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use desk::WishError;
+pub use peek::Peek;
 pub use rounds::Woken;
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::policy::Policy;
+use crate::domain::record::Record;
+use crate::domain::stage::Phase;
 use crate::domain::view::View;
 use crate::metrics::Metrics;
 use crate::ports::{Consumer, Issuer, Journal, JournalError};
@@ -92,8 +96,9 @@ impl Engine {
         })
     }
 
-    /// Reads the journal and takes the credentials in hand. Called once at start, before anything is woken.
-    pub async fn start(&self, units: Vec<Unit>) -> Result<(), StartError> {
+    /// Reads the journal and takes the credentials in hand. Called once at start, before anything is woken. Answers
+    /// the rotations under way of credentials that are not configured.
+    pub async fn start(&self, units: Vec<Unit>) -> Result<Vec<Record>, StartError> {
         let entries = self.journal.read(None, 0).await?;
         let mut records = crate::domain::fold::fold(&entries)?;
         let mut desks = self.desks.write().expect("no holder of the lock panics");
@@ -102,12 +107,13 @@ impl Engine {
             let record = records.remove(&id);
             desks.insert(id, Arc::new(Desk::new(unit, record)));
         }
-        Ok(())
+        let under_way = |record: &Record| record.stage.phase() != Phase::Settled;
+        Ok(records.into_values().filter(under_way).collect())
     }
 
     /// Takes a new configuration over. A credential that is new is read from the journal at its first walk; one that
-    /// is gone finishes its step and is walked no more. Answers what is gone with a rotation under way.
-    pub fn replace(&self, units: Vec<Unit>) -> Vec<CredentialId> {
+    /// is gone finishes its step and is walked no more.
+    pub fn replace(&self, units: Vec<Unit>) {
         let mut desks = self.desks.write().expect("no holder of the lock panics");
         let mut next = BTreeMap::new();
         for unit in units {
@@ -121,8 +127,7 @@ impl Engine {
             );
             next.insert(id, desk);
         }
-        let forgotten = std::mem::replace(&mut *desks, next);
-        forgotten.into_iter().filter(|(_, desk)| desk.is_rotating()).map(|(id, _)| id).collect()
+        *desks = next;
     }
 
     /// Every credential, as it was last seen.

@@ -83,9 +83,9 @@ impl Engine {
 
     /// Waits until no walker is at work.
     pub async fn quiet(&self) {
-        while !self.walkers.is_empty() {
-            self.rested.notified().await;
-        }
+        self.walkers.close();
+        self.walkers.wait().await;
+        self.walkers.reopen();
     }
 
     /// Takes no more steps. Calls in flight are finished, what came of them is journalled, leases are given back.

@@ -336,7 +336,7 @@ fn tell(entry: &Entry, record: &crate::domain::record::Record) {
             warn!(rotation, phase, event = name, "`{id}`: {text}");
         }
         Event::CreateSent { .. } | Event::Renewed { .. } => {
-            debug!(rotation, phase, event = name, "`{id}`: {text}")
+            debug!(rotation, phase, event = name, "`{id}`: {text}");
         }
         _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
     }

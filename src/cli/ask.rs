@@ -1,0 +1,127 @@
+//! Commands that ask something of the running daemon.
+
+use clap::Args;
+
+use super::client::Daemon;
+use super::tell::One;
+use super::{Common, Exit, watch};
+use crate::clock::{Clock, SystemClock};
+use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
+use crate::domain::after;
+use crate::domain::event::{Trigger, Wish};
+use crate::domain::names::CredentialId;
+
+/// `rotate`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed")]
+pub(crate) struct Rotate {
+    /// Which credential, as `tenant/credential`.
+    #[arg(value_name = "T/C", required_unless_present_any = ["due", "all"], conflicts_with_all = ["due", "all"])]
+    credential: Option<CredentialId>,
+    /// Look at everything now and rotate what is due.
+    #[arg(long, conflicts_with = "all")]
+    due: bool,
+    /// Rotate everything, whatever its age.
+    #[arg(long)]
+    all: bool,
+    /// Why; it stands in the history.
+    #[arg(long, default_value = "asked for by command")]
+    reason: String,
+    /// Follow the rotation until it is done. Ctrl-C detaches; the rotation goes on.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// A credential and a reason.
+#[derive(Debug, Args)]
+pub(crate) struct WithReason {
+    /// Which credential, as `tenant/credential`.
+    #[arg(value_name = "T/C")]
+    credential: CredentialId,
+    /// Why; it stands in the history.
+    #[arg(long, default_value = "asked for by command")]
+    reason: String,
+    /// Follow until it is done. Ctrl-C detaches.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// `hold`.
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// Which credential, as `tenant/credential`.
+    #[arg(value_name = "T/C")]
+    credential: CredentialId,
+    /// Why; it stands in the history.
+    #[arg(long, default_value = "asked for by command")]
+    reason: String,
+    /// For how long, for example `"3 days"`; until it is lifted if left out.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    duration: Option<std::time::Duration>,
+}
+
+pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
+    let daemon = Daemon::of(common);
+    let Some(credential) = &rotate.credential else {
+        let scope = if rotate.all { RotateScope::All } else { RotateScope::Due };
+        let request = RotateRequest { scope, reason: rotate.reason.clone() };
+        return match daemon.post::<_, Done>("/v1/rotate", &request).await {
+            Ok(done) => {
+                say(common, &format!("{} credentials were woken; `rekeyd status` shows them", done.credentials));
+                Exit::Done
+            }
+            Err(exit) => exit,
+        };
+    };
+    let wish = Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone() };
+    follow(common, &daemon, credential, wish, rotate.wait).await
+}
+
+pub(super) async fn restore(common: &Common, restore: &WithReason) -> Exit {
+    let wish = Wish::Restore { reason: restore.reason.clone() };
+    follow(common, &Daemon::of(common), &restore.credential, wish, restore.wait).await
+}
+
+pub(super) async fn hold(common: &Common, hold: &Hold) -> Exit {
+    let until = hold.duration.map(|duration| after(SystemClock::new().now(), duration));
+    let wish = Wish::Hold { until, reason: hold.reason.clone() };
+    follow(common, &Daemon::of(common), &hold.credential, wish, false).await
+}
+
+pub(super) async fn plain(common: &Common, one: &One, wish: Wish) -> Exit {
+    follow(common, &Daemon::of(common), &one.credential, wish, false).await
+}
+
+pub(super) async fn reload(common: &Common) -> Exit {
+    match Daemon::of(common).post::<_, Done>("/v1/reload", &()).await {
+        Ok(done) => {
+            say(common, &format!("reloaded: {} credentials", done.credentials));
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
+}
+
+async fn follow(common: &Common, daemon: &Daemon, credential: &CredentialId, wish: Wish, wait: bool) -> Exit {
+    let from = match watch::last_sequence(daemon, credential).await {
+        Ok(from) => from,
+        Err(exit) => return exit,
+    };
+    let request = WishRequest { credential: credential.clone(), wish };
+    if let Err(exit) = daemon.post::<_, Done>("/v1/wish", &request).await {
+        return exit;
+    }
+    if wait {
+        return watch::watch(common, daemon, credential, from).await;
+    }
+    say(common, &format!("`{credential}`: taken down; `rekeyd status {credential}` shows what comes of it"));
+    Exit::Done
+}
+
+fn say(common: &Common, text: &str) {
+    if common.json {
+        println!("{}", serde_json::json!({ "message": text }));
+    } else if !common.quiet {
+        println!("{text}");
+    }
+}

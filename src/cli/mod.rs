@@ -1,0 +1,206 @@
+//! What a person can ask. One file per family of commands.
+
+mod ask;
+mod check;
+mod client;
+mod offline;
+mod run;
+mod show;
+mod tell;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: failed.
+    Failed,
+    /// 2: wrong usage.
+    Usage,
+    /// 3: a person is needed.
+    Person,
+    /// 69: the daemon or an upstream is unavailable.
+    Unavailable,
+    /// 75: try again later.
+    Later,
+    /// 77: not permitted.
+    Permission,
+    /// 78: the configuration is wrong.
+    Config,
+    /// 255: `needs-rotation` cannot tell.
+    Unknown,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Person => 3,
+            Self::Unavailable => 69,
+            Self::Later => 75,
+            Self::Permission => 77,
+            Self::Config => 78,
+            Self::Unknown => 255,
+        }
+    }
+
+    /// The exit a refusal of the daemon asks for.
+    fn of_refusal(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            2 => Self::Usage,
+            3 => Self::Person,
+            69 => Self::Unavailable,
+            75 => Self::Later,
+            77 => Self::Permission,
+            78 => Self::Config,
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Keeps the credentials of SAP BTP tenants fresh.
+#[derive(Debug, Parser)]
+#[command(name = "rekeyd", version, max_term_width = 100, after_help = "\
+Exit codes: 0 done · 1 failed · 2 usage · 3 needs a person · 69 daemon or upstream unavailable · \
+75 try again later · 77 permission · 78 configuration")]
+pub struct Command {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "REKEYD_CONFIG", default_value = "/etc/rekeyd/rekeyd.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but problems.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// The control socket of the daemon; else as configured.
+    #[arg(long, global = true, env = "REKEYD_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// Which credentials: all, those of a tenant, or one.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// A tenant, or one of its credentials as `tenant/credential`; everything if left out.
+    #[arg(value_name = "T[/C]")]
+    which: Option<String>,
+}
+
+impl Which {
+    /// Whether `id` is meant.
+    fn matches(&self, id: &crate::domain::names::CredentialId) -> bool {
+        self.which.as_ref().is_none_or(|which| *which == id.to_string() || *which == id.tenant.as_str())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon.
+    Run(run::Run),
+    /// Read the configuration and name every problem at once.
+    CheckConfig(check::CheckConfig),
+    /// Stage, age, next rotation, evidence, and what needs a person.
+    Status(Which),
+    /// What would happen now and why; read-only calls only.
+    Plan(Which),
+    /// Why it has not rotated yet: the next look, and each gate.
+    Explain(tell::One),
+    /// The journal, readable.
+    History(tell::History),
+    /// Exit 0 if a rotation is due, 1 if not, 2 for an unknown credential, 255 if it cannot be told.
+    NeedsRotation(tell::Needs),
+    /// Ask the running daemon to rotate.
+    Rotate(ask::Rotate),
+    /// Go back to the old keys during the soak.
+    Restore(ask::WithReason),
+    /// Forbid rotation and retirement of a credential.
+    Hold(ask::Hold),
+    /// Lift a hold.
+    Unhold(tell::One),
+    /// End a halt and try again.
+    Resume(tell::One),
+    /// "I updated it by hand": ends a halt that waits for a person's hand.
+    Confirm(tell::One),
+    /// Ask the daemon to read its configuration again; non-zero if it refuses.
+    Reload,
+    /// The journal's hash chain.
+    #[command(subcommand)]
+    Audit(tell::Audit),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> Exit {
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(problem) => {
+            // Help and version are no mistakes. A predicate must not take a typing error for a verdict.
+            let predicate = std::env::args().nth(1).is_some_and(|verb| verb == "needs-rotation");
+            let _ = problem.print();
+            return match problem.use_stderr() {
+                false => Exit::Done,
+                true if predicate => Exit::Unknown,
+                true => Exit::Usage,
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(problem) => return fail(Exit::Failed, &format!("the runtime cannot start: {problem}")),
+    };
+    let exit = runtime.block_on(dispatch(command));
+    // What hangs in a blocking call must not keep the process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn dispatch(command: Command) -> Exit {
+    let common = command.common;
+    match command.verb {
+        Verb::Run(run) => run::run(&common, &run).await,
+        Verb::CheckConfig(check) => check::check(&common, &check).await,
+        Verb::Status(which) => tell::status(&common, &which).await,
+        Verb::Plan(which) => tell::plan(&common, &which).await,
+        Verb::Explain(one) => tell::explain(&common, &one).await,
+        Verb::History(history) => tell::history(&common, &history).await,
+        Verb::NeedsRotation(needs) => tell::needs_rotation(&common, &needs).await,
+        Verb::Rotate(rotate) => ask::rotate(&common, &rotate).await,
+        Verb::Restore(restore) => ask::restore(&common, &restore).await,
+        Verb::Hold(hold) => ask::hold(&common, &hold).await,
+        Verb::Unhold(one) => ask::plain(&common, &one, crate::domain::event::Wish::Unhold).await,
+        Verb::Resume(one) => ask::plain(&common, &one, crate::domain::event::Wish::Resume).await,
+        Verb::Confirm(one) => ask::plain(&common, &one, crate::domain::event::Wish::Confirm).await,
+        Verb::Reload => ask::reload(&common).await,
+        Verb::Audit(audit) => tell::audit(&common, &audit).await,
+    }
+}
+
+/// Says on stderr what went wrong.
+fn fail(exit: Exit, text: &str) -> Exit {
+    eprintln!("rekeyd: {text}");
+    exit
+}

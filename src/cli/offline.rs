@@ -1,0 +1,79 @@
+//! What can be told without the daemon: from the configuration and the journal, read-only.
+
+use std::sync::Arc;
+
+use super::{Common, Exit, Which, check, fail};
+use crate::clock::{Clock, SystemClock};
+use crate::daemon::assembly::{self, Assembly};
+use crate::daemon::report::{PlanStatus, Status};
+use crate::domain::event::Entry;
+use crate::domain::view::View;
+use crate::engine::{Engine, Settings};
+use crate::journal::memory::MemoryJournal;
+use crate::journal::sqlite::SqliteJournal;
+use crate::metrics::Metrics;
+use crate::ports::Journal;
+
+/// The journal of the configured daemon, read-only; an empty one where there is none yet.
+fn journal(config: &crate::config::Config) -> Result<Arc<dyn Journal>, Exit> {
+    let path = assembly::journal_path(config);
+    if !path.exists() {
+        return Ok(Arc::new(MemoryJournal::new()));
+    }
+    match SqliteJournal::open_read_only(&path) {
+        Ok(journal) => Ok(Arc::new(journal)),
+        Err(problem) => {
+            Err(fail(Exit::Unavailable, &format!("the journal `{}` cannot be read: {problem}", path.display())))
+        }
+    }
+}
+
+async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
+    let loaded = check::load(common)?;
+    let journal = journal(&loaded.config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let metrics = Arc::new(Metrics::new());
+    let Assembly { units, .. } = assembly::assemble(&loaded.config, &metrics, &clock)
+        .map_err(|problem| fail(Exit::Config, &problem.to_string()))?;
+    let settings = Settings {
+        holder: "reader".to_owned(),
+        lease_life: loaded.config.daemon.lease_life,
+        concurrency: loaded.config.daemon.concurrency,
+    };
+    let engine = Engine::new(settings, journal, clock, metrics);
+    engine.start(units).await.map_err(|problem| fail(Exit::Failed, &problem.to_string()))?;
+    Ok(engine)
+}
+
+pub(super) async fn views(common: &Common) -> Result<Vec<View>, Exit> {
+    Ok(engine(common).await?.views())
+}
+
+pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
+    let mut status = Status::of(&views(common).await?, SystemClock::new().now());
+    status.daemon = String::new();
+    Ok(status)
+}
+
+pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
+    let engine = engine(common).await?;
+    let mut plans = Vec::new();
+    for view in engine.views().iter().filter(|view| which.matches(&view.credential)) {
+        if let Some(peek) = engine.peek_at(&view.credential).await {
+            plans.push(PlanStatus::of(&view.credential, &peek));
+        }
+    }
+    Ok(plans)
+}
+
+pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {
+    let loaded = check::load(common)?;
+    let entries = journal(&loaded.config)?.read(None, after).await;
+    entries.map_err(|problem| fail(Exit::Unavailable, &problem.to_string()))
+}
+
+pub(super) async fn verify(common: &Common) -> Result<u64, Exit> {
+    let loaded = check::load(common)?;
+    let verified = journal(&loaded.config)?.verify().await;
+    verified.map_err(|problem| fail(Exit::Failed, &problem.to_string()))
+}

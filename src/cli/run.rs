@@ -1,0 +1,41 @@
+//! `run`.
+
+use clap::Args;
+
+use super::{Common, Exit, check, fail};
+use crate::daemon::{self, Fatal, Options};
+use crate::daemon::triggers::Signals;
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Do one round and exit, for timers. What is under way goes on in the next round.
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(common: &Common, run: &Run) -> Exit {
+    // Before anything else: a signal that is not handled ends the process.
+    let signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(problem) => return fail(Exit::Failed, &format!("signals cannot be handled: {problem}")),
+    };
+    let loaded = match check::load(common) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let options = Options { config: common.config.clone(), socket: common.socket.clone(), once: run.once };
+    match daemon::run(options, loaded, signals).await {
+        Ok(daemon::End::Stopped) => Exit::Done,
+        Ok(daemon::End::NeedsPerson) => Exit::Person,
+        Ok(daemon::End::Incomplete) => Exit::Later,
+        Err(problem) => {
+            let exit = match &problem {
+                Fatal::Config(_) => Exit::Config,
+                Fatal::Permission(_) => Exit::Permission,
+                Fatal::Other(_) => Exit::Failed,
+            };
+            fail(exit, &problem.to_string())
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! How things look on a terminal.
+
+use crate::daemon::report::{CredentialStatus, GateStatus, PlanStatus};
+use crate::domain::Timestamp;
+
+/// An instant, UTC, to the second.
+pub(super) fn time(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn day(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "unknown".to_owned(), |at| at.format("%Y-%m-%d").to_string())
+}
+
+/// `text` on one line of at most `width` characters.
+pub(super) fn clip(text: &str, width: usize) -> String {
+    let line: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if line.chars().count() <= width {
+        return line;
+    }
+    let mut short: String = line.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Rows under headings, in columns as wide as they need.
+pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let headings = headings.iter().map(ToString::to_string).collect();
+    for row in std::iter::once(&headings).chain(rows) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The fleet, a line each.
+pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
+    let rows: Vec<Vec<String>> = credentials
+        .iter()
+        .map(|status| {
+            let mut what = status.reason.clone().unwrap_or_default();
+            if let Some(halt) = &status.halt {
+                what = format!("{}: {}", halt.code, halt.reason);
+            }
+            vec![
+                status.credential.to_string(),
+                status.phase.clone(),
+                day(status.due_at),
+                day(status.ends_at),
+                format!("{}/{}", status.evidence, status.evidence_required),
+                clip(&what, 80),
+            ]
+        })
+        .collect();
+    table(&["CREDENTIAL", "PHASE", "DUE", "ENDS", "EVIDENCE", "NOW"], &rows)
+}
+
+/// One credential, in full.
+pub(super) fn credential(status: &CredentialStatus) -> String {
+    let mut lines = vec![
+        ("credential", status.credential.to_string()),
+        ("phase", phase(status)),
+        ("due", status.due_at.map_or_else(|| "unknown".to_owned(), time)),
+        ("window ends", status.ends_at.map_or_else(|| "unknown".to_owned(), time)),
+        ("evidence", format!("{} reached, {} needed to retire", status.evidence, status.evidence_required)),
+    ];
+    for (role, key) in &status.in_use {
+        let made = key.created_at.map_or_else(|| "at an unknown time".to_owned(), time);
+        lines.push(("in use", format!("{role}: `{}`, made {made}", key.name)));
+    }
+    for (role, keys) in &status.others {
+        for key in keys {
+            lines.push(("besides", format!("{role}: `{}`", key.name)));
+        }
+    }
+    let mut add = |label, text: Option<String>| lines.extend(text.map(|text| (label, text)));
+    add("soak ends", status.soak_ends_at.map(time));
+    add("consumer", status.consumer.clone());
+    add("rotation", status.rotation.clone());
+    add("now", status.reason.clone());
+    add("held", status.hold.clone());
+    add("first cause", status.cause.clone());
+    add("last success", status.last_success_at.map(time));
+    add("turned back", status.turned_back.clone());
+    add("next look", status.next_look.map(time));
+    add("last seen", status.checked_at.map(time));
+    add("halted", status.halt.as_ref().map(|halt| format!("{} ({})", halt.reason, halt.code)));
+    add("what to do", status.halt.as_ref().map(|halt| halt.remedy.clone()).or_else(|| status.person.clone()));
+    facts(&lines)
+}
+
+fn phase(status: &CredentialStatus) -> String {
+    let since = status.since.map_or_else(String::new, |at| format!(" since {}", time(at)));
+    if status.stage == status.phase { format!("{}{since}", status.phase) } else { format!("{} in {}{since}", status.phase, status.stage) }
+}
+
+/// What would happen, in full.
+pub(super) fn plan(plan: &PlanStatus) -> String {
+    let mut lines = vec![
+        ("credential", plan.credential.to_string()),
+        ("stage", plan.stage.clone()),
+        ("step", format!("{}: {}", plan.step, plan.what)),
+        ("because", format!("{} ({})", plan.reason, plan.code)),
+    ];
+    lines.extend(plan.next_look.map(|at| ("next look", time(at))));
+    lines.extend(plan.person.clone().map(|what| ("what to do", what)));
+    lines.extend(plan.unseen.iter().map(|what| ("not seen", what.clone())));
+    facts(&lines)
+}
+
+/// The gates, one a line.
+pub(super) fn gates(gates: &[GateStatus]) -> String {
+    let rows: Vec<Vec<String>> = gates
+        .iter()
+        .map(|gate| {
+            let state = if gate.open { "open" } else { "closed" };
+            vec![gate.name.clone(), state.to_owned(), gate.why.clone()]
+        })
+        .collect();
+    table(&["GATE", "STATE", "WHY"], &rows)
+}
+
+fn facts(lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    lines.iter().map(|(label, text)| format!("{label:<width$}  {text}\n")).collect()
+}

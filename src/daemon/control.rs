@@ -1,0 +1,160 @@
+//! The control socket: how commands reach the daemon. Who may open the socket may command; file permissions decide.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::net::{UnixListener, unix::UCred};
+use tracing::info;
+
+use super::Daemon;
+use super::protocol::{Done, History, Refusal, RotateRequest, RotateScope, WishRequest};
+use super::report::{PlanStatus, Status};
+use crate::domain::event::{Trigger, Wish};
+use crate::domain::names::CredentialId;
+use crate::engine::WishError;
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    user: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { user: stream.io().peer_cred().ok().map(|cred: UCred| cred.uid()) }
+    }
+}
+
+/// Binds the socket, for the owner and the group. A socket that nobody answers on is replaced.
+pub async fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    if tokio::net::UnixStream::connect(path).await.is_ok() {
+        let text = format!("another daemon answers on `{}`", path.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, text));
+    }
+    match std::fs::remove_file(path) {
+        Err(problem) if problem.kind() != std::io::ErrorKind::NotFound => return Err(problem),
+        _ => {}
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+/// Removes the socket when the daemon is gone.
+pub struct Unlink(pub PathBuf);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        // It is in the runtime directory, which goes with the unit.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The routes.
+pub fn routes(daemon: Arc<Daemon>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/plan", get(plan))
+        .route("/v1/history", get(history))
+        .route("/v1/wish", post(wish))
+        .route("/v1/rotate", post(rotate))
+        .route("/v1/reload", post(reload))
+        .with_state(daemon)
+}
+
+fn refuse(status: StatusCode, exit: u8, error: impl Into<String>) -> Response {
+    (status, Json(Refusal { error: error.into(), exit })).into_response()
+}
+
+async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
+    Json(Status::of(&daemon.engine.views(), daemon.clock.now())).into_response()
+}
+
+#[derive(Deserialize)]
+struct Which {
+    credential: Option<String>,
+    tenant: Option<String>,
+    after: Option<u64>,
+}
+
+async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
+    let Some(id) = which.credential.and_then(|text| text.parse::<CredentialId>().ok()) else {
+        return refuse(StatusCode::BAD_REQUEST, 2, "`credential` is missing: expected `tenant/credential`");
+    };
+    match daemon.engine.peek_at(&id).await {
+        Some(peek) => Json(PlanStatus::of(&id, &peek)).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
+    }
+}
+
+/// Entries in one answer; a client asks again with `after`.
+const PAGE: usize = 5000;
+
+async fn history(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
+    let credential = which.credential.and_then(|text| text.parse::<CredentialId>().ok());
+    let tenant = credential.as_ref().map(|id| id.tenant.clone()).or(which.tenant.and_then(|text| text.parse().ok()));
+    match daemon.engine.journal().read(tenant.as_ref(), which.after.unwrap_or(0)).await {
+        Ok(mut entries) => {
+            entries.retain(|entry| credential.as_ref().is_none_or(|id| entry.credential == *id));
+            entries.truncate(PAGE);
+            Json(History { entries }).into_response()
+        }
+        Err(problem) => refuse(StatusCode::SERVICE_UNAVAILABLE, 69, problem.to_string()),
+    }
+}
+
+async fn wish(
+    State(daemon): State<Arc<Daemon>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<WishRequest>,
+) -> Response {
+    let WishRequest { credential, wish } = request;
+    info!(user = peer.user, "`{credential}`: a command asks: {wish:?}");
+    if matches!(wish, Wish::Rotate { .. }) {
+        daemon.metrics.triggered(Trigger::Command);
+    }
+    match daemon.engine.wish(&credential, wish).await {
+        Ok(()) => Json(Done { credentials: 1 }).into_response(),
+        Err(error @ WishError::NoSuch(_)) => refuse(StatusCode::NOT_FOUND, 2, error.to_string()),
+        Err(error @ WishError::Refused { .. }) => {
+            daemon.metrics.trigger_ignored("coalesced");
+            refuse(StatusCode::CONFLICT, 1, error.to_string())
+        }
+        Err(error @ WishError::Journal(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, 69, error.to_string()),
+        Err(error @ WishError::Busy(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, 75, error.to_string()),
+    }
+}
+
+async fn rotate(
+    State(daemon): State<Arc<Daemon>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<RotateRequest>,
+) -> Response {
+    info!(user = peer.user, "a command asks to rotate {:?}: {}", request.scope, request.reason);
+    daemon.metrics.triggered(Trigger::Command);
+    let credentials = match request.scope {
+        RotateScope::Due => daemon.engine.push().walkers,
+        RotateScope::All => daemon.engine.wish_all(Trigger::Command, &request.reason).await,
+    };
+    Json(Done { credentials }).into_response()
+}
+
+async fn reload(State(daemon): State<Arc<Daemon>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
+    info!(user = peer.user, "a command asks to reload");
+    match daemon.reload().await {
+        Ok(()) => Json(Done { credentials: daemon.engine.views().len() }).into_response(),
+        Err(problems) => refuse(StatusCode::UNPROCESSABLE_ENTITY, 78, problems),
+    }
+}

@@ -1,0 +1,376 @@
+//! Staying alive: from the first signal handler to the last lease given back.
+//!
+//! The life of the daemon is [`run`], read from top to bottom. A trigger wakes the engine and carries no data; a
+//! refused reload changes nothing; a stop takes no more steps, waits for the calls in flight and leaves the rest to
+//! the journal.
+
+pub mod assembly;
+pub mod control;
+pub mod notify;
+pub mod page;
+pub mod protocol;
+pub mod report;
+pub mod triggers;
+pub mod web;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, Environment, Loaded, SignalUse};
+use crate::domain::event::Trigger;
+use crate::domain::{Timestamp, between};
+use crate::engine::{Engine, Settings};
+use crate::http::Http;
+use crate::journal::sqlite::SqliteJournal;
+use crate::logging::{self, Filter};
+use crate::metrics::Metrics;
+use assembly::Assembly;
+use triggers::{Metronome, Signals, TICK, Wake};
+
+/// What `rekeyd run` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The control socket, where it is not the configured one.
+    pub socket: Option<PathBuf>,
+    /// One round only.
+    pub once: bool,
+}
+
+/// Why the daemon cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// Something may not be opened.
+    #[error("{0}")]
+    Permission(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// How the daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to, or its one round is over.
+    Stopped,
+    /// Its one round is over, and a person is needed.
+    NeedsPerson,
+    /// Its one round is over, and something could not be seen.
+    Incomplete,
+}
+
+/// The running daemon.
+pub struct Daemon {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    options: Options,
+    config: Mutex<Config>,
+    http: Arc<Http>,
+    filter: Filter,
+    reloading: tokio::sync::Mutex<()>,
+    last_turn: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// Calls in flight are given this long at a stop; the unit's own limit is 45 s.
+const STOP_LIMIT: Duration = Duration::from_secs(35);
+
+/// The life of the daemon.
+pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<End, Fatal> {
+    let metrics = Arc::new(Metrics::new());
+    let filter = start_logging(&loaded.config, &metrics)?;
+    for warning in &loaded.warnings {
+        warn!("{warning}");
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let daemon = raise(options, loaded.config, metrics, filter, clock).await?;
+    if daemon.options.once {
+        return Ok(one_round(&daemon).await);
+    }
+    let servers = CancellationToken::new();
+    let _unlink = serve(&daemon, &servers).await?;
+    let metronome = Metronome::start().await.map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
+    notify::ready(&daemon.summary());
+    info!("rekeyd {} is ready: {}", env!("CARGO_PKG_VERSION"), daemon.summary());
+    daemon.metrics.triggered(Trigger::Recovery);
+    turn(&daemon, metronome, signals).await;
+    servers.cancel();
+    info!("stopped; what is under way goes on at the next start");
+    Ok(End::Stopped)
+}
+
+fn start_logging(config: &Config, metrics: &Arc<Metrics>) -> Result<Filter, Fatal> {
+    let counted = Arc::clone(metrics);
+    logging::start(&config.daemon.log_level, config.daemon.log_format, Arc::new(move |class| counted.logged(class)))
+        .map_err(|problem| Fatal::Config(format!("logging cannot start: {problem}")))
+}
+
+/// Journal, adapters and engine.
+async fn raise(
+    options: Options,
+    config: Config,
+    metrics: Arc<Metrics>,
+    filter: Filter,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Daemon>, Fatal> {
+    let path = assembly::journal_path(&config);
+    let journal = SqliteJournal::open(&path)
+        .map_err(|problem| Fatal::Other(format!("the journal `{}` cannot be opened: {problem}", path.display())))?;
+    let Assembly { units, http } =
+        assembly::assemble(&config, &metrics, &clock).map_err(|problem| Fatal::Config(problem.to_string()))?;
+    let settings = Settings {
+        holder: format!("{}-{}-{:08x}", config.daemon.instance, std::process::id(), clock.nonce() & 0xffff_ffff),
+        lease_life: config.daemon.lease_life,
+        concurrency: config.daemon.concurrency,
+    };
+    let engine = Engine::new(settings, Arc::new(journal), Arc::clone(&clock), Arc::clone(&metrics));
+    for unit in &units {
+        metrics.know_credential(&unit.policy.credential);
+    }
+    let left = engine.start(units).await.map_err(|problem| Fatal::Other(problem.to_string()))?;
+    for record in left {
+        let id = &record.credential;
+        warn!("`{id}` has a rotation under way (`{}`) and is not configured: put its configuration back", record.phase());
+    }
+    for view in engine.views() {
+        if let Some(record) = view.record.filter(|record| record.stage.phase() != crate::domain::stage::Phase::Settled) {
+            metrics.recovered(&record);
+            info!("`{}` goes on where it was: `{}`", record.credential, record.phase());
+        }
+    }
+    metrics.reloaded(clock.now(), true);
+    let daemon = Daemon {
+        engine,
+        metrics,
+        options,
+        config: Mutex::new(config),
+        http,
+        filter,
+        reloading: tokio::sync::Mutex::new(()),
+        last_turn: AtomicU64::new(0),
+        stopping: AtomicBool::new(false),
+        clock,
+    };
+    daemon.turned();
+    Ok(Arc::new(daemon))
+}
+
+/// Binds the control socket and the pages.
+async fn serve(daemon: &Arc<Daemon>, stop: &CancellationToken) -> Result<control::Unlink, Fatal> {
+    let (socket, listen) = {
+        let config = daemon.config.lock().expect("no holder of the lock panics");
+        let socket = daemon.options.socket.clone().unwrap_or_else(|| config.daemon.control_socket.clone());
+        (socket, config.daemon.web_listen)
+    };
+    let control = control::bind(&socket)
+        .await
+        .map_err(|problem| refused(&format!("the control socket `{}`", socket.display()), &problem))?;
+    let routes = control::routes(Arc::clone(daemon)).into_make_service_with_connect_info::<control::Peer>();
+    let stopped = stop.clone().cancelled_owned();
+    tokio::spawn(async move { axum::serve(control, routes).with_graceful_shutdown(stopped).await });
+    if let Some(address) = listen {
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .map_err(|problem| refused(&format!("the listener `{address}`"), &problem))?;
+        let bound = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
+        info!("pages on http://{bound}/");
+        let routes = web::routes(Arc::clone(daemon));
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
+    }
+    Ok(control::Unlink(socket))
+}
+
+fn refused(what: &str, problem: &std::io::Error) -> Fatal {
+    let text = format!("{what} cannot be bound: {problem}");
+    if problem.kind() == std::io::ErrorKind::PermissionDenied { Fatal::Permission(text) } else { Fatal::Other(text) }
+}
+
+async fn one_round(daemon: &Arc<Daemon>) -> End {
+    daemon.engine.wake_due(daemon.clock.now());
+    daemon.engine.quiet().await;
+    let views = daemon.engine.views();
+    daemon.engine.stop().await;
+    let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
+    if statuses.iter().any(report::CredentialStatus::needs_person) {
+        return End::NeedsPerson;
+    }
+    let blind = views.iter().any(|view| view.observation.as_ref().is_none_or(|seen| seen.blind > 0));
+    if blind { End::Incomplete } else { End::Stopped }
+}
+
+/// The main loop: whatever comes, wake what is due, and say that the loop moves.
+async fn turn(daemon: &Arc<Daemon>, mut metronome: Metronome, mut signals: Signals) {
+    let longest = notify::watchdog().map_or(TICK, |pause| pause.min(TICK));
+    loop {
+        daemon.turned();
+        notify::alive();
+        let now = daemon.clock.now();
+        daemon.engine.wake_due(now);
+        let nap = daemon.engine.until_due(now, longest);
+        let wake = tokio::select! {
+            wake = signals.next() => Some(wake),
+            () = metronome.tick() => Some(Wake::Tick),
+            () = daemon.engine.rested() => None,
+            () = daemon.clock.sleep(nap) => None,
+        };
+        match wake {
+            None => {}
+            Some(Wake::Tick) => daemon.ticked(),
+            Some(Wake::Push) => daemon.push().await,
+            Some(Wake::Dump) => daemon.dump(),
+            Some(Wake::Reload) => {
+                notify::reloading();
+                // Whatever comes of it: systemd waits for READY.
+                let _ = daemon.reload().await;
+                notify::ready(&daemon.summary());
+            }
+            Some(Wake::Stop) => return daemon.stop(&mut signals).await,
+        }
+    }
+}
+
+impl Daemon {
+    fn turned(&self) {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        self.last_turn.store(now, Ordering::Relaxed);
+    }
+
+    /// How long the main loop has stood still.
+    pub fn since_last_turn(&self) -> Duration {
+        let last = Duration::from_millis(self.last_turn.load(Ordering::Relaxed));
+        self.clock.monotonic().saturating_sub(last)
+    }
+
+    /// Whether the daemon is on its way out.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn ticked(&self) {
+        let now = self.clock.now();
+        let minute = Timestamp::from_timestamp(now.timestamp() / 60 * 60, 0).unwrap_or(now);
+        self.metrics.ticked(now, between(minute, now));
+        notify::status(&self.summary());
+    }
+
+    async fn push(self: &Arc<Self>) {
+        self.metrics.triggered(Trigger::Signal);
+        let usage = self.config.lock().expect("no holder of the lock panics").daemon.signal_usr1;
+        match usage {
+            SignalUse::Due => {
+                let woken = self.engine.push();
+                info!("SIGUSR1: {} credentials are looked at now, and what is due is rotated", woken.walkers);
+            }
+            SignalUse::All => {
+                let engine = Arc::clone(&self.engine);
+                tokio::spawn(async move {
+                    let taken = engine.wish_all(Trigger::Signal, "SIGUSR1").await;
+                    info!("SIGUSR1: {taken} credentials are asked to rotate");
+                });
+            }
+            SignalUse::Ignore => info!("SIGUSR1 is ignored, as configured"),
+        }
+    }
+
+    fn dump(&self) {
+        info!("{}", self.summary());
+        for view in self.engine.views() {
+            let status = report::CredentialStatus::of(&view);
+            let reason = status.reason.unwrap_or_default();
+            info!("`{}`: {}, evidence {}, {reason}", status.credential, status.phase, status.evidence);
+        }
+    }
+
+    /// Reads the configuration again. A bad one changes nothing; `Err` holds every problem.
+    pub async fn reload(&self) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let result = self.reload_now().await;
+        self.metrics.reloaded(self.clock.now(), result.is_ok());
+        if let Err(problems) = &result {
+            error!("the configuration is refused and the old one stays:\n{problems}");
+            notify::status("the last reload was refused; the old configuration stays");
+        }
+        result
+    }
+
+    async fn reload_now(&self) -> Result<(), String> {
+        let path = self.options.config.clone();
+        let loading = tokio::task::spawn_blocking(move || config::load(&path, &Environment::of_process()));
+        let loaded = loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        })?;
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        let kept: Vec<_> = loaded.config.credentials().collect();
+        for view in self.engine.views() {
+            let rotating = view.record.as_ref().is_some_and(|record| {
+                record.stage.phase() != crate::domain::stage::Phase::Settled
+            });
+            if rotating && !kept.contains(&view.credential) {
+                let id = &view.credential;
+                return Err(format!("`{id}` has a rotation under way and cannot be removed before it is over"));
+            }
+        }
+        let units = assembly::units(&loaded.config, &self.http).map_err(|problem| problem.to_string())?;
+        self.filter.change(&loaded.config.daemon.log_level)?;
+        self.http.forget_logins();
+        for unit in &units {
+            self.metrics.know_credential(&unit.policy.credential);
+        }
+        for view in self.engine.views().iter().filter(|view| !kept.contains(&view.credential)) {
+            let last = !kept.iter().any(|id| id.tenant == view.credential.tenant);
+            self.metrics.forget_credential(&view.credential, last);
+        }
+        self.engine.replace(units);
+        let old = std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
+        let new = self.config.lock().expect("no holder of the lock panics");
+        info!("the configuration is reloaded: {}", config::difference(&old, &new));
+        Ok(())
+    }
+
+    async fn stop(&self, signals: &mut Signals) {
+        self.stopping.store(true, Ordering::Relaxed);
+        notify::stopping();
+        info!("stopping: calls in flight are finished, no step is begun");
+        tokio::select! {
+            () = self.engine.stop() => {}
+            () = self.clock.sleep(STOP_LIMIT) => {
+                warn!("a call took too long and is given up; the journal knows where to go on");
+            }
+            () = again(signals) => warn!("told twice: stopping at once; the journal knows where to go on"),
+        }
+    }
+
+    /// One line on the whole fleet.
+    pub fn summary(&self) -> String {
+        let views = self.engine.views();
+        let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
+        let rotating = statuses.iter().filter(|status| !status.is_settled() && status.phase != "unknown").count();
+        let person = statuses.iter().filter(|status| status.needs_person()).count();
+        let next = statuses.iter().filter_map(|status| Some((status.due_at?, &status.credential))).min();
+        let next = next.map_or_else(|| "none known".to_owned(), |(at, id)| {
+            format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC"))
+        });
+        format!("{} credentials, {rotating} rotating, {person} need a person; next: {next}", views.len())
+    }
+}
+
+async fn again(signals: &mut Signals) {
+    while signals.next().await != Wake::Stop {}
+}

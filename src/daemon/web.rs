@@ -1,0 +1,80 @@
+//! The read-only pages: `/metrics`, `/-/healthy`, `/-/ready`, `/api/v1/status` and a plain page at `/`.
+//!
+//! Nothing over HTTP changes anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::Daemon;
+use super::report::Status;
+
+/// Text format 0.0.4 of the exposition.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Older than this, the last tick means that the scheduler stands still.
+const STALLED: Duration = Duration::from_mins(5);
+
+/// The routes.
+pub fn routes(daemon: Arc<Daemon>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/api/v1/status", get(status))
+        .route("/", get(page))
+        .fallback(other)
+        .with_state(daemon)
+}
+
+const GUARDS: [(HeaderName, &str); 3] = [
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+async fn metrics(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("metrics");
+    let text = daemon.metrics.render(&daemon.engine.views(), daemon.clock.now());
+    ([(header::CONTENT_TYPE, EXPOSITION)], text).into_response()
+}
+
+async fn healthy(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("healthy");
+    let silent = daemon.since_last_turn();
+    if silent > STALLED {
+        let text = format!("the main loop has stood still for {} s\n", silent.as_secs());
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
+    (StatusCode::OK, "healthy\n").into_response()
+}
+
+async fn ready(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("ready");
+    if daemon.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    (StatusCode::OK, "ready\n").into_response()
+}
+
+async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("status");
+    let status = Status::of(&daemon.engine.views(), daemon.clock.now());
+    (GUARDS, axum::Json(status)).into_response()
+}
+
+async fn page(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("page");
+    let status = Status::of(&daemon.engine.views(), daemon.clock.now());
+    (GUARDS, axum::response::Html(super::page::render(&status))).into_response()
+}
+
+async fn other(State(daemon): State<Arc<Daemon>>) -> Response {
+    daemon.metrics.asked("other");
+    (StatusCode::NOT_FOUND, "there is /metrics, /-/healthy, /-/ready, /api/v1/status and /\n").into_response()
+}

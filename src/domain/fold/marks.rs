@@ -1,0 +1,159 @@
+//! The marks beside the stage.
+
+use std::collections::BTreeMap;
+
+use crate::domain::Timestamp;
+use crate::domain::between;
+use crate::domain::event::{Entry, Event, Wish};
+use crate::domain::evidence::Grade;
+use crate::domain::names::{KeyName, Role};
+use crate::domain::record::{Asked, Halt, Hold, Outcome, Record, Rotation, Trouble};
+use crate::domain::stage::Stage;
+
+/// Names that are kept to be cleared away should they turn up late; older ones are forgotten.
+const ABANDONED_LIMIT: usize = 16;
+
+/// Whether an event that does not move the stage may stand beside it.
+pub(super) fn stand_beside(stage: &Stage, event: &Event) -> bool {
+    match event {
+        Event::Wished(_) | Event::Pushed | Event::StepFailed { .. } | Event::Halted(_) => true,
+        Event::DeleteSent { .. } => matches!(stage, Stage::Settled { .. } | Stage::Restoring { .. }),
+        Event::Gone { .. } => matches!(stage, Stage::Settled { .. }),
+        _ => false,
+    }
+}
+
+/// The marks beside the stage.
+pub(super) fn make(record: &mut Record, entry: &Entry) {
+    let at = entry.at;
+    match &entry.event {
+        Event::Wished(wish) => wished(record, wish, at),
+        Event::Pushed => {
+            record.trouble.retry_at = None;
+            record.pushed = true;
+        }
+        Event::StepFailed { step, failure, retry_at } => {
+            let trouble = &mut record.trouble;
+            trouble.failures += 1;
+            trouble.attempts += u32::from(!failure.class.is_passing());
+            trouble.step = Some(step.clone());
+            trouble.first.get_or_insert_with(|| failure.clone());
+            trouble.last = Some(failure.clone());
+            trouble.retry_at = Some(*retry_at);
+        }
+        Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
+        Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
+        Event::CreateSent { .. } | Event::Moving => {}
+        event => {
+            record.trouble = Trouble::default();
+            progress(record, event, at);
+        }
+    }
+}
+
+fn progress(record: &mut Record, event: &Event, at: Timestamp) {
+    match event {
+        Event::Adopted { generation, pin, .. } => {
+            record.readopt = false;
+            record.generation = record.generation.max(*generation);
+            record.pin = pin.clone();
+        }
+        Event::Begun { rotation, trigger, generation, .. } => {
+            record.generation = *generation;
+            record.rotation =
+                Some(Rotation { id: rotation.clone(), trigger: *trigger, begun_at: at, proven_at: None });
+            record.asked = None;
+            record.pushed = false;
+            record.restore = None;
+            record.grade = Grade::Nothing;
+        }
+        Event::Tested { .. } => {
+            if let Stage::Testing { fresh, tested, .. } = &record.stage {
+                let complete = fresh.keys().all(|role| tested.contains_key(role));
+                let weakest = tested.values().min().copied().unwrap_or(Grade::Nothing);
+                record.grade = if complete { weakest } else { Grade::Nothing };
+            }
+        }
+        Event::Delivered { .. } => record.grade = record.grade.max(Grade::Accepted),
+        Event::Proven { evidence } => {
+            record.grade = evidence.grade;
+            if let Some(rotation) = record.rotation.as_mut() {
+                rotation.proven_at.get_or_insert(at);
+            }
+        }
+        Event::TurnedBack { .. } | Event::SameSecret { .. } => {
+            if let Event::SameSecret { role } = event {
+                record.same_secret = Some(*role);
+            }
+            record.restore = None;
+            record.grade = Grade::Nothing;
+            if let Stage::Restoring { why, .. } = &record.stage {
+                record.turned_back = Some(why.clone());
+            }
+            if let Stage::Restoring { pending, delivered: false, .. } = &record.stage {
+                for (role, name) in pending {
+                    remember(&mut record.abandoned, name, *role);
+                }
+            }
+        }
+        Event::Gone { name, .. } => {
+            // A pending name stays watched for: its create may still take effect.
+            if matches!(record.stage, Stage::Settled { .. }) {
+                record.abandoned.remove(name);
+            }
+        }
+        Event::Left { role, name } => remember(&mut record.left, name, *role),
+        Event::Completed => completed(record, at),
+        _ => {}
+    }
+}
+
+fn remember(names: &mut BTreeMap<KeyName, Role>, name: &KeyName, role: Role) {
+    names.insert(name.clone(), role);
+    while names.len() > ABANDONED_LIMIT {
+        names.pop_first();
+    }
+}
+
+fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
+    match wish {
+        Wish::Rotate { trigger, reason } => {
+            if matches!(record.stage, Stage::Settled { .. }) {
+                record.asked = Some(Asked { trigger: *trigger, reason: reason.clone() });
+            }
+        }
+        Wish::Restore { reason } => {
+            record.restore = Some(reason.clone());
+            record.halt = None;
+            record.trouble = Trouble::default();
+        }
+        Wish::Hold { until, reason } => record.hold = Some(Hold { until: *until, reason: reason.clone() }),
+        Wish::Unhold => record.hold = None,
+        Wish::Resume | Wish::Confirm => {
+            record.readopt = *wish == Wish::Confirm && matches!(record.stage, Stage::Settled { .. });
+            record.halt = None;
+            record.same_secret = None;
+            record.trouble = Trouble::default();
+            record.cycles = 0;
+            record.pushed = true;
+            record.entered_at = at;
+        }
+    }
+}
+
+fn completed(record: &mut Record, at: Timestamp) {
+    let rotation = record.rotation.as_ref();
+    let seconds_to_proof = rotation.and_then(|rotation| {
+        let proven = rotation.proven_at?;
+        Some(between(rotation.begun_at, proven).as_secs())
+    });
+    let turned_back = record.turned_back.take();
+    record.pushed = false;
+    if turned_back.is_some() {
+        record.cycles += 1;
+    } else {
+        record.cycles = 0;
+        record.succeeded_at = Some(at);
+    }
+    record.outcome = Some(Outcome { at, turned_back, seconds_to_proof });
+}

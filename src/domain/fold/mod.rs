@@ -1,0 +1,99 @@
+//! How an event moves a record. The journal is the truth, and this is the only way to read it.
+//!
+//! ```text
+//! settled ─► creating ─► testing ─► delivering ─► provisioning ─► soaking ─► retiring ─► settled
+//!                │          │            │               │            │
+//!                └──────────┴────────────┴─ restoring ◄──┴────────────┘
+//! ```
+
+mod marks;
+mod stages;
+
+use std::collections::BTreeMap;
+
+use super::event::{Entry, Event};
+use super::evidence::Grade;
+use super::names::CredentialId;
+use super::record::{Record, Trouble};
+use super::stage::Stage;
+
+/// A stored event that does not fit what came before it: the journal was damaged or mixed up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("journal entry {sequence} of `{credential}` does not fit: `{event}` while `{stage}`")]
+pub struct Misfit {
+    /// The entry.
+    pub sequence: u64,
+    /// Whose.
+    pub credential: CredentialId,
+    /// The event.
+    pub event: &'static str,
+    /// The stage it met.
+    pub stage: &'static str,
+}
+
+/// The record after `entry`.
+pub fn apply(record: Option<Record>, entry: &Entry) -> Result<Record, Misfit> {
+    let misfit = |stage| Misfit {
+        sequence: entry.sequence,
+        credential: entry.credential.clone(),
+        event: entry.event.name(),
+        stage,
+    };
+    let Some(mut record) = record else {
+        return adopted(entry).ok_or_else(|| misfit("nothing"));
+    };
+    let phase = record.stage.phase();
+    if let Some(stage) = stages::next(&record, entry) {
+        record.stage = stage;
+    } else if !marks::stand_beside(&record.stage, &entry.event) {
+        return Err(misfit(phase.as_str()));
+    }
+    marks::make(&mut record, entry);
+    if record.stage.phase() != phase {
+        record.entered_at = entry.at;
+        record.trouble = Trouble::default();
+    }
+    record.sequence = entry.sequence;
+    Ok(record)
+}
+
+/// Folds a whole journal, credential by credential.
+pub fn fold<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> Result<BTreeMap<CredentialId, Record>, Misfit> {
+    let mut records: BTreeMap<CredentialId, Record> = BTreeMap::new();
+    for entry in entries {
+        let before = records.remove(&entry.credential);
+        records.insert(entry.credential.clone(), apply(before, entry)?);
+    }
+    Ok(records)
+}
+
+fn adopted(entry: &Entry) -> Option<Record> {
+    let Event::Adopted { live, generation, pin } = &entry.event else { return None };
+    Some(Record {
+        credential: entry.credential.clone(),
+        stage: Stage::Settled { live: live.clone() },
+        entered_at: entry.at,
+        generation: *generation,
+        pin: pin.clone(),
+        rotation: None,
+        trouble: Trouble::default(),
+        cycles: 0,
+        halt: None,
+        hold: None,
+        asked: None,
+        restore: None,
+        turned_back: None,
+        same_secret: None,
+        readopt: false,
+        abandoned: BTreeMap::new(),
+        delete_sent: None,
+        left: BTreeMap::new(),
+        outcome: None,
+        succeeded_at: None,
+        grade: Grade::Nothing,
+        pushed: false,
+        sequence: entry.sequence,
+    })
+}

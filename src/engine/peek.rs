@@ -1,0 +1,56 @@
+//! A look without a step: what would happen now, and why.
+
+use super::desk::Hand;
+use super::look::look;
+use super::{Engine, Unit};
+use crate::domain::Timestamp;
+use crate::domain::names::CredentialId;
+use crate::domain::observation::Observation;
+use crate::domain::plan::{self, Plan};
+use crate::domain::proof::{Gate, retire_gates, soak_gates};
+use crate::domain::record::Record;
+use crate::domain::stage::Stage;
+
+/// What a peek saw.
+#[derive(Debug, Clone)]
+pub struct Peek {
+    /// The plan.
+    pub plan: Plan,
+    /// What was seen.
+    pub observation: Observation,
+    /// What the journal says.
+    pub record: Option<Record>,
+    /// The gates before the next deletion, where one is ahead.
+    pub gates: Vec<Gate>,
+    /// The next tick of the schedule.
+    pub tick: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Looks and plans, and does nothing: read-only calls only.
+    pub async fn peek_at(&self, id: &CredentialId) -> Option<Peek> {
+        let desk = self.desk(id)?;
+        let unit = desk.unit();
+        let record = desk.view().record.map(|record| (*record).clone());
+        let now = self.clock.now();
+        let looks = plan::looks(&unit.policy, record.as_ref(), now);
+        let mut hand = Hand { record, lease: None, wallet: std::collections::BTreeMap::new(), blind: 0 };
+        let observation = look(&unit, &mut hand, looks, self.clock.as_ref()).await;
+        let now = self.clock.now();
+        let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
+        let gates = gates(&unit, hand.record.as_ref(), &observation, now);
+        Some(Peek { plan, observation, record: hand.record, gates, tick: (unit.next_tick)(now) })
+    }
+}
+
+fn gates(unit: &Unit, record: Option<&Record>, observation: &Observation, now: Timestamp) -> Vec<Gate> {
+    let Some(record) = record else { return Vec::new() };
+    match &record.stage {
+        Stage::Soaking { .. } => soak_gates(&unit.policy, record, observation, now),
+        Stage::Retiring { retirement, .. } => {
+            let next = unit.policy.roles.iter().find(|role| retirement.old.contains_key(role));
+            next.map_or_else(Vec::new, |role| retire_gates(&unit.policy, record, observation, *role, now))
+        }
+        _ => Vec::new(),
+    }
+}

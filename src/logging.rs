@@ -1,0 +1,76 @@
+//! Where events go: stderr, as text or JSON, with a filter that a reload can change.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text on a terminal and in a journal, JSON elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Who counts the lines.
+pub type Count = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// Changes the filter while the daemon runs.
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Takes a new filter, for example `info,rekeyd=debug`.
+    pub fn change(&self, filter: &str) -> Result<(), String> {
+        let filter = parse(filter)?;
+        self.0.reload(filter).map_err(|problem| problem.to_string())
+    }
+}
+
+/// Reads a filter; `Err` says what is wrong with it.
+pub fn parse(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::builder().parse(filter).map_err(|problem| problem.to_string())
+}
+
+struct Counter(Count);
+
+impl<S: Subscriber> Layer<S> for Counter {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        if level == Level::ERROR {
+            (self.0)("error");
+        } else if level == Level::WARN {
+            (self.0)("warn");
+        } else if level == Level::INFO {
+            (self.0)("info");
+        }
+    }
+}
+
+/// Starts logging, once in the life of a process.
+pub fn start(filter: &str, format: Format, count: Count) -> Result<Filter, String> {
+    let (filter, handle) = reload::Layer::new(parse(filter)?);
+    let terminal = std::io::stderr().is_terminal();
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let text = match format {
+        Format::Text => true,
+        Format::Json => false,
+        Format::Auto => terminal || journal,
+    };
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+    let registry = tracing_subscriber::registry().with(filter).with(Counter(count));
+    let result = if text {
+        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
+        if journal { registry.with(lines.without_time()).try_init() } else { registry.with(lines).try_init() }
+    } else {
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+    };
+    result.map_err(|problem| problem.to_string())?;
+    Ok(Filter(handle))
+}

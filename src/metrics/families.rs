@@ -1,0 +1,226 @@
+//! The families that live in the registry.
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+const UPSTREAM_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const PHASE_BUCKETS: [f64; 11] = [5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0];
+const TICK_BUCKETS: [f64; 7] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// Makes metrics in one registry.
+pub(super) struct Shop(pub(super) Registry);
+
+impl Shop {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let family =
+            IntCounterVec::new(Opts::new(name, help), labels).expect("the name and labels are valid");
+        self.0.register(Box::new(family.clone())).expect("each name is registered once");
+        family
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        let metric = IntCounter::new(name, help).expect("the name is valid");
+        self.0.register(Box::new(metric.clone())).expect("each name is registered once");
+        metric
+    }
+
+    fn flag(&self, name: &str, help: &str) -> IntGauge {
+        let metric = IntGauge::new(name, help).expect("the name is valid");
+        self.0.register(Box::new(metric.clone())).expect("each name is registered once");
+        metric
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        let metric = Gauge::new(name, help).expect("the name is valid");
+        self.0.register(Box::new(metric.clone())).expect("each name is registered once");
+        metric
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let metric = Histogram::with_opts(options).expect("the name and buckets are valid");
+        self.0.register(Box::new(metric.clone())).expect("each name is registered once");
+        metric
+    }
+
+    fn histograms(&self, name: &str, help: &str, label: &str, buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let family = HistogramVec::new(options, &[label]).expect("the name, label and buckets are valid");
+        self.0.register(Box::new(family.clone())).expect("each name is registered once");
+        family
+    }
+}
+
+/// Calls to upstreams.
+pub(super) struct Upstream {
+    pub(super) requests: IntCounterVec,
+    pub(super) failures: IntCounterVec,
+    pub(super) duration: HistogramVec,
+    pub(super) retries: IntCounterVec,
+}
+
+impl Upstream {
+    pub(super) fn new(shop: &Shop) -> Self {
+        Self {
+            requests: shop.counters(
+                "rekeyd_upstream_requests_total",
+                "Requests sent to an upstream, repetitions included.",
+                &["landscape", "operation"],
+            ),
+            failures: shop.counters(
+                "rekeyd_upstream_request_failures_total",
+                "Requests to an upstream that failed, by class.",
+                &["landscape", "operation", "class"],
+            ),
+            duration: shop.histograms(
+                "rekeyd_upstream_request_duration_seconds",
+                "Time from sending a request to the end of its answer.",
+                "operation",
+                &UPSTREAM_BUCKETS,
+            ),
+            retries: shop.counters(
+                "rekeyd_upstream_retries_total",
+                "Requests to an upstream that were repeated.",
+                &["operation"],
+            ),
+        }
+    }
+}
+
+/// Rotations.
+pub(super) struct Rotations {
+    pub(super) ended: IntCounterVec,
+    pub(super) failures: IntCounterVec,
+    pub(super) restorations: IntCounterVec,
+    pub(super) deliveries: IntCounterVec,
+    pub(super) delivery_failures: IntCounterVec,
+    pub(super) duration: Histogram,
+    pub(super) phase_duration: HistogramVec,
+}
+
+impl Rotations {
+    pub(super) fn new(shop: &Shop) -> Self {
+        let tenant_credential = ["tenant", "credential"];
+        Self {
+            ended: shop.counters(
+                "rekeyd_rotations_total",
+                "Rotations that ended, whatever the outcome, by what made them start.",
+                &["tenant", "credential", "class"],
+            ),
+            failures: shop.counters(
+                "rekeyd_rotation_failures_total",
+                "Rotations that turned back or halted, by the phase in which they did.",
+                &["tenant", "credential", "phase"],
+            ),
+            restorations: shop.counters(
+                "rekeyd_rotation_restorations_total",
+                "Rotations after which the previous keys were put back and proven.",
+                &tenant_credential,
+            ),
+            deliveries: shop.counters(
+                "rekeyd_deliveries_total",
+                "Deliveries of a credential that the consumer accepted.",
+                &tenant_credential,
+            ),
+            delivery_failures: shop.counters(
+                "rekeyd_delivery_failures_total",
+                "Deliveries of a credential that failed.",
+                &tenant_credential,
+            ),
+            duration: shop.histogram(
+                "rekeyd_rotation_duration_seconds",
+                "Time from the begin of a rotation to the proof that the consumer works with its keys.",
+                &PHASE_BUCKETS,
+            ),
+            phase_duration: shop.histograms(
+                "rekeyd_rotation_phase_duration_seconds",
+                "Time a rotation spent in a phase.",
+                "phase",
+                &PHASE_BUCKETS,
+            ),
+        }
+    }
+}
+
+/// What the daemon does.
+pub(super) struct Process {
+    pub(super) triggers: IntCounterVec,
+    pub(super) triggers_ignored: IntCounterVec,
+    pub(super) checks: IntCounterVec,
+    pub(super) check_failures: IntCounterVec,
+    pub(super) last_tick: Gauge,
+    pub(super) tick_delay: Histogram,
+    pub(super) panics: IntCounter,
+    pub(super) log_messages: IntCounterVec,
+    pub(super) http_requests: IntCounterVec,
+}
+
+impl Process {
+    pub(super) fn new(shop: &Shop) -> Self {
+        Self {
+            triggers: shop.counters("rekeyd_triggers_total", "Wishes to look or to rotate.", &["class"]),
+            triggers_ignored: shop.counters(
+                "rekeyd_triggers_ignored_total",
+                "Wishes to rotate that were not acted upon, by the reason.",
+                &["class"],
+            ),
+            checks: shop.counters("rekeyd_checks_total", "Checks of a tenant.", &["tenant"]),
+            check_failures: shop.counters(
+                "rekeyd_check_failures_total",
+                "Checks of a tenant in which something could not be seen.",
+                &["tenant"],
+            ),
+            last_tick: shop.gauge(
+                "rekeyd_scheduler_last_tick_timestamp_seconds",
+                "When the scheduler last woke the engine, at least every minute.",
+            ),
+            tick_delay: shop.histogram(
+                "rekeyd_scheduler_tick_delay_seconds",
+                "How late the scheduler was.",
+                &TICK_BUCKETS,
+            ),
+            panics: shop.counter("rekeyd_panics_total", "Defects that were caught."),
+            log_messages: shop.counters("rekeyd_log_messages_total", "Lines logged, by level.", &["class"]),
+            http_requests: shop.counters(
+                "rekeyd_http_requests_total",
+                "Requests to the own listener.",
+                &["operation"],
+            ),
+        }
+    }
+}
+
+/// Journal and configuration.
+pub(super) struct Records {
+    pub(super) writes: IntCounter,
+    pub(super) write_failures: IntCounter,
+    pub(super) recoveries: IntCounterVec,
+    pub(super) reload_success_timestamp: Gauge,
+    pub(super) reload_successful: IntGauge,
+}
+
+impl Records {
+    pub(super) fn new(shop: &Shop) -> Self {
+        Self {
+            writes: shop.counter("rekeyd_journal_writes_total", "Events written to the journal, durably."),
+            write_failures: shop.counter(
+                "rekeyd_journal_write_failures_total",
+                "Failures of the journal; nothing is begun after one.",
+            ),
+            recoveries: shop.counters(
+                "rekeyd_journal_recoveries_total",
+                "Rotations that were found under way at the start.",
+                &["class"],
+            ),
+            reload_success_timestamp: shop.gauge(
+                "rekeyd_config_last_reload_success_timestamp_seconds",
+                "When a configuration was last accepted.",
+            ),
+            reload_successful: shop.flag(
+                "rekeyd_config_last_reload_successful",
+                "Whether the last load of the configuration was accepted.",
+            ),
+        }
+    }
+}

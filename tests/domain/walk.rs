@@ -1,0 +1,435 @@
+//! Whole rotations, and what holds at every step of them.
+
+use proptest::prelude::*;
+use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::fold;
+use rekeyd::domain::halt::HaltReason;
+use rekeyd::domain::key::KeySet;
+use rekeyd::domain::names::{KeyName, Role};
+use rekeyd::domain::plan::{Plan, Step};
+use rekeyd::domain::policy::Provision;
+use rekeyd::domain::stage::{Phase, Stage};
+
+use super::policy;
+use super::world::{Manners, World};
+
+/// What holds after every step, whatever happens.
+fn check(world: &World) {
+    let record = world.record.as_ref();
+    let may_hold = record.map(|record| record.stage.may_hold()).unwrap_or_default();
+    for id in may_hold {
+        assert!(world.exists(id), "a key the consumer may hold exists: `{id}` does not\n{}", timeline(world));
+    }
+    let cirt = &world.held[&Role::Cirt];
+    assert!(world.exists(cirt), "data transfer works: `{cirt}` is gone\n{}", timeline(world));
+    if !world.manners.ignores_put {
+        let ciapi = &world.held[&Role::Ciapi];
+        assert!(world.exists(ciapi), "deployments work: `{ciapi}` is gone\n{}", timeline(world));
+    }
+    for (role, keys) in &world.keys {
+        assert!(keys.len() <= 3, "at most three `{role}` keys live\n{}", timeline(world));
+    }
+}
+
+fn timeline(world: &World) -> String {
+    let lines = world
+        .journal
+        .iter()
+        .map(|entry| format!("{} {}", entry.at, rekeyd::domain::story::tell(&entry.event)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Walks until `done` or so many turns; checks every step.
+fn walk(world: &mut World, turns: usize, mut done: impl FnMut(&World, &Plan) -> bool) -> bool {
+    for _ in 0..turns {
+        let plan = world.turn();
+        check(world);
+        if done(world, &plan) {
+            return true;
+        }
+    }
+    false
+}
+
+fn phase(world: &World) -> Option<Phase> {
+    world.record.as_ref().map(rekeyd::domain::record::Record::phase)
+}
+
+fn count(world: &World, name: &str) -> usize {
+    world.journal.iter().filter(|entry| entry.event.name() == name).count()
+}
+
+fn is_settled_again(world: &World) -> bool {
+    count(world, "completed") > 0 && phase(world) == Some(Phase::Settled)
+}
+
+#[test]
+fn a_due_credential_goes_all_the_way_round() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    let record = world.record.as_ref().unwrap();
+    assert_eq!((record.generation, record.cycles, record.grade), (1, 0, Grade::Excluded));
+    assert_eq!(world.creates, 2);
+    assert_eq!(world.deletes.len(), 2);
+    assert!(world.deletes[0].0.starts_with("ciapi"), "least harm first");
+    let order: Vec<&str> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let expected = [
+        "adopted",
+        "begun",
+        "create-sent",
+        "made",
+        "create-sent",
+        "made",
+        "tested",
+        "tested",
+        "ready",
+        "delivered",
+        "provisioned",
+        "moving",
+        "proven",
+    ];
+    assert_eq!(&order[..expected.len()], expected);
+    // The old ciapi goes on grade 4 and the soak, the old cirt only on grade 5.
+    let (mut grade, mut grades) = (Grade::Nothing, Vec::new());
+    for entry in &world.journal {
+        match &entry.event {
+            Event::Proven { evidence } => grade = evidence.grade,
+            Event::DeleteSent { .. } => grades.push(grade),
+            _ => {}
+        }
+    }
+    assert_eq!(grades, [Grade::Acted, Grade::Excluded]);
+}
+
+#[test]
+fn nothing_due_does_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    for key in world.keys.values_mut().flatten() {
+        key.key.created_at = Some(world.now);
+    }
+    walk(&mut world, 300, |_, _| false);
+    assert_eq!(world.journal.len(), 1, "{}", timeline(&world));
+    assert_eq!(world.creates, 0);
+}
+
+#[test]
+fn an_unknown_age_is_never_due() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    world.keys.get_mut(&Role::Cirt).unwrap()[0].key.created_at = None;
+    walk(&mut world, 100, |_, _| false);
+    assert_eq!(world.creates, 0);
+    let plan = world.plan();
+    assert_eq!(plan.reason.code, "age-unknown");
+    assert!(plan.reason.person.is_some());
+}
+
+#[test]
+fn a_consumer_that_ignores_the_delivery_ends_in_a_halt_and_keeps_its_cirt() {
+    let manners = Manners { ignores_put: true, ..Manners::default() };
+    let mut world = World::new(policy(), 1, 0, manners);
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.clone().unwrap();
+    assert!(matches!(halt.reason, HaltReason::ExclusionFailed { .. }), "{halt:?}");
+    assert_eq!(world.deletes.len(), 1, "only the first ciapi is lost");
+    // It stays halted.
+    walk(&mut world, 50, |_, _| false);
+    assert_eq!(world.deletes.len(), 1);
+    // A person enters the keys by hand and resumes.
+    let fresh: KeySet = world.record.as_ref().unwrap().stage.in_use().clone();
+    world.held = fresh.iter().map(|(role, key)| (*role, key.id.clone())).collect();
+    world.manners.ignores_put = false;
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 200, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 2);
+}
+
+#[test]
+fn a_consumer_that_fails_gets_the_old_keys_back() {
+    let mut world = World::new(policy(), 1, 0, Manners { fails: 1, ..Manners::default() });
+    let first = world.held.clone();
+    assert!(walk(&mut world, 300, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.held, first, "the old keys are back");
+    let record = world.record.clone().unwrap();
+    assert_eq!(record.cycles, 1);
+    assert!(record.outcome.unwrap().turned_back.is_some());
+    // The next cycle succeeds.
+    assert!(walk(&mut world, 400, |world, _| count(world, "completed") == 2), "{}", timeline(&world));
+    assert_ne!(world.held, first);
+    assert_eq!(world.record.as_ref().unwrap().cycles, 0);
+    assert!(world.keys.values().all(|keys| keys.len() == 1), "nothing is left over");
+}
+
+#[test]
+fn a_consumer_that_always_fails_halts_with_its_old_keys() {
+    let mut world = World::new(policy(), 1, 0, Manners { fails: 1, ..Manners::default() });
+    let first = world.held.clone();
+    let halted = walk(&mut world, 3000, |world, _| {
+        phase(world) == Some(Phase::Halted) || {
+            // Each forward run fails, each run with the old keys works.
+            let forward =
+                world.record.as_ref().is_some_and(|record| record.stage.phase() == Phase::Delivering);
+            let _ = forward;
+            false
+        }
+    });
+    // One failing run only: it recovers. With every forward run failing it halts.
+    assert!(!halted);
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let halted = walk(&mut world, 3000, |world, _| phase(world) == Some(Phase::Halted));
+    assert!(!halted);
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let mut halted = false;
+    for _ in 0..3000 {
+        let forward = world.record.as_ref().is_some_and(|record| record.stage.phase() == Phase::Provisioning);
+        world.manners.fails = u32::from(forward);
+        world.turn();
+        check(&world);
+        if phase(&world) == Some(Phase::Halted) {
+            halted = true;
+            break;
+        }
+    }
+    assert!(halted, "{}", timeline(&world));
+    assert!(matches!(
+        world.record.as_ref().unwrap().halt.as_ref().unwrap().reason,
+        HaltReason::CyclesExhausted { cycles: 3, .. }
+    ));
+    assert_eq!(world.held, first);
+    assert!(world.creates <= 6);
+}
+
+#[test]
+fn no_endpoint_is_a_manual_update_and_confirm_ends_it() {
+    let mut world = World::new(policy(), 1, 0, Manners { no_put: true, no_post: true, ..Manners::default() });
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    let record = world.record.clone().unwrap();
+    let reason = record.halt.unwrap().reason;
+    let HaltReason::ManualDelivery { keys } = &reason else { panic!("{reason:?}") };
+    assert_eq!(keys.len(), 2);
+    assert!(reason.remedy(&world.policy.credential).contains("rekeyd confirm acme/dataplane"));
+    // The person pastes the keys and onboards again: the consumer deploys.
+    let Stage::Delivering { fresh, .. } = &record.stage else { panic!("{:?}", record.stage) };
+    world.held = fresh.iter().map(|(role, key)| (*role, key.id.clone())).collect();
+    world.deployed_at = world.now;
+    world.wish(Wish::Confirm).unwrap();
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 2);
+}
+
+#[test]
+fn a_stuck_consumer_halts_and_keeps_both_generations() {
+    let mut world = World::new(policy(), 1, 0, Manners { stuck: true, ..Manners::default() });
+    assert!(walk(&mut world, 2000, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert_eq!(world.record.as_ref().unwrap().halt.as_ref().unwrap().reason, HaltReason::Indeterminate);
+    assert!(world.deletes.is_empty());
+    world.manners.stuck = false;
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+#[test]
+fn the_same_secret_stops_before_any_delivery() {
+    let mut world = World::new(policy(), 1, 0, Manners { same_secret: true, ..Manners::default() });
+    assert!(walk(&mut world, 300, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert_eq!(count(&world, "delivered"), 0);
+    assert!(world.keys.values().all(|keys| keys.len() == 1), "the useless keys are cleared away");
+}
+
+#[test]
+fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
+    let mut policy = policy();
+    policy.retire_foreign = false;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert!(world.deletes.is_empty());
+    assert_eq!(count(&world, "left"), 2);
+    // The next rotation retires what the first one made.
+    world.wish(Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() }).unwrap();
+    assert!(walk(&mut world, 300, |world, _| count(world, "completed") == 2), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 2);
+}
+
+#[test]
+fn without_redeployment_a_second_soak_stands_in() {
+    let mut policy = policy();
+    policy.provision = Provision::Never;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    // The consumer redeploys by itself, whatever the reason.
+    let done = (0..600).any(|_| {
+        if world.record.as_ref().is_some_and(|record| record.stage.phase() == Phase::Provisioning) {
+            world.deployed_at = world.now;
+        }
+        world.turn();
+        check(&world);
+        is_settled_again(&world)
+    });
+    assert!(done, "{}", timeline(&world));
+    let deleted: Vec<_> = world
+        .journal
+        .iter()
+        .filter(|entry| entry.event.name() == "delete-sent")
+        .map(|entry| entry.at)
+        .collect();
+    assert!(deleted[1] - deleted[0] >= chrono::TimeDelta::hours(48));
+}
+
+#[test]
+fn a_hold_stops_the_deletion_and_the_start() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Soaking)));
+    world.wish(Wish::Hold { until: None, reason: "audit".to_owned() }).unwrap();
+    walk(&mut world, 300, |_, _| false);
+    assert!(world.deletes.is_empty());
+    world.wish(Wish::Unhold).unwrap();
+    assert!(walk(&mut world, 200, |world, _| is_settled_again(world)), "{}", timeline(&world));
+
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 1, |world, _| phase(world) == Some(Phase::Settled)));
+    world.wish(Wish::Hold { until: None, reason: "audit".to_owned() }).unwrap();
+    walk(&mut world, 50, |_, _| false);
+    assert_eq!(world.creates, 0);
+}
+
+#[test]
+fn restore_goes_back_at_once() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let first = world.held.clone();
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Soaking)));
+    assert_ne!(world.held, first);
+    world.wish(Wish::Restore { reason: "partners complain".to_owned() }).unwrap();
+    let plan = world.turn();
+    assert!(matches!(plan.step, Step::Note(Event::TurnedBack { .. })));
+    world.turn();
+    assert_eq!(world.held, first);
+    assert!(walk(&mut world, 300, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.held, first);
+}
+
+#[test]
+fn two_keys_of_one_name_halt() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 20, |world, _| count(world, "begun") == 1));
+    let Some(Stage::Creating { names, .. }) = world.record.as_ref().map(|record| &record.stage) else {
+        panic!()
+    };
+    let name = names[&Role::Ciapi].clone();
+    world.add(Role::Ciapi, name.clone(), world.now);
+    world.add(Role::Ciapi, name, world.now);
+    walk(&mut world, 10, |world, _| phase(world) == Some(Phase::Halted));
+    assert!(matches!(
+        world.record.as_ref().unwrap().halt.as_ref().unwrap().reason,
+        HaltReason::DuplicateName { found: 2, .. }
+    ));
+    assert_eq!((world.creates, world.deletes.len()), (0, 0));
+}
+
+#[test]
+fn a_newer_generation_at_the_issuer_halts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    walk(&mut world, 1, |_, _| true);
+    let name = KeyName::ours(Role::Cirt, 9, &world.policy.credential, 7);
+    world.add(Role::Cirt, name, world.now);
+    walk(&mut world, 10, |world, _| phase(world) == Some(Phase::Halted));
+    let reason = &world.record.as_ref().unwrap().halt.as_ref().unwrap().reason;
+    assert!(matches!(reason, HaltReason::NewerGeneration { .. }), "{reason:?}");
+    assert_eq!((world.creates, world.deletes.len()), (0, 0));
+}
+
+#[test]
+fn a_live_key_deleted_by_hand_halts_and_confirm_adopts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    walk(&mut world, 1, |_, _| true);
+    let now = world.now;
+    let id = world.add(Role::Ciapi, KeyName("by-hand".to_owned()), now);
+    world.keys.get_mut(&Role::Ciapi).unwrap().retain(|seen| seen.key.id == id);
+    world.held.insert(Role::Ciapi, id);
+    world.turn();
+    assert_eq!(phase(&world), Some(Phase::Halted));
+    world.wish(Wish::Confirm).unwrap();
+    world.turn();
+    assert_eq!(phase(&world), Some(Phase::Settled));
+    assert_eq!(count(&world, "adopted"), 2);
+}
+
+#[test]
+fn another_environment_stops_before_the_first_call() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    walk(&mut world, 1, |_, _| true);
+    world.policy.pin.consumer = "https://elsewhere.example".to_owned();
+    let looks = rekeyd::domain::plan::looks(&world.policy, world.record.as_ref(), world.now);
+    assert_eq!(looks, rekeyd::domain::observation::Looks::default());
+    world.turn();
+    let reason = &world.record.as_ref().unwrap().halt.as_ref().unwrap().reason;
+    assert!(matches!(reason, HaltReason::PinMismatch { .. }), "{reason:?}");
+}
+
+#[test]
+fn several_keys_are_not_adopted_unless_one_is_named() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let now = world.now;
+    world.add(Role::Cirt, KeyName("another".to_owned()), now);
+    let plan = world.turn();
+    assert_eq!(plan.reason.code, "not-adopted");
+    assert!(world.record.is_none());
+    world.policy.in_use.insert(Role::Cirt, KeyName("first-cirt".to_owned()));
+    world.turn();
+    assert_eq!(phase(&world), Some(Phase::Settled));
+}
+
+#[test]
+fn a_full_house_creates_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    walk(&mut world, 1, |_, _| true);
+    // Two of ours of generation 0 that nobody knows any more.
+    for nonce in [1, 2] {
+        let name = KeyName::ours(Role::Ciapi, 0, &world.policy.credential, nonce);
+        let now = world.now;
+        world.add(Role::Ciapi, name, now);
+    }
+    let plan = world.turn();
+    assert_eq!(plan.reason.code, "no-room");
+    assert_eq!(world.creates, 0);
+}
+
+fn settles_or_halts(mut world: World, crash: u64) {
+    let done = |world: &World| is_settled_again(world) || phase(world) == Some(Phase::Halted);
+    for _ in 0..6000 {
+        world.turn();
+        check(&world);
+        if world.dice.one_in(crash) {
+            let before = world.record.clone();
+            world.crash();
+            assert_eq!(world.record, before, "the journal is the whole truth");
+        }
+        if done(&world) {
+            let known = fold::fold(&world.journal).unwrap().remove(&world.policy.credential);
+            assert_eq!(known, world.record);
+            return;
+        }
+    }
+    panic!("neither settled nor halted\n{}", timeline(&world));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_fails_it_settles_or_halts_and_nobody_is_locked_out(seed: u64, fault in 3_u64..30, crash in 2_u64..40) {
+        settles_or_halts(World::new(policy(), seed, fault, Manners::default()), crash);
+    }
+
+    #[test]
+    fn the_same_with_a_consumer_that_misbehaves(
+        seed: u64,
+        fault in 4_u64..40,
+        crash in 2_u64..40,
+        ignores_put: bool,
+        fails in 0_u32..4,
+        no_put: bool,
+        no_post: bool,
+    ) {
+        let manners = Manners { ignores_put, fails, no_put, no_post, stuck: false, same_secret: false };
+        settles_or_halts(World::new(policy(), seed, fault, manners), crash);
+    }
+}
