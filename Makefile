@@ -1,0 +1,26 @@
+# One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
+.PHONY: help demo test check bench fmt setup coverage
+
+help:            ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup:           ## install what the tests need (Debian packages), where it is missing
+	@deploy/scripts/setup
+
+demo: setup      ## five tenants on the SAP sandbox, from overdue to rotated; KEEP=1 leaves it up
+	@deploy/scripts/demo
+
+test: setup      ## every test
+	@deploy/scripts/test
+
+check: setup     ## format, lints, docs, house rules
+	@deploy/scripts/check
+
+bench:           ## speed and memory
+	@deploy/scripts/bench
+
+coverage: setup  ## lines of src/domain covered by tests
+	@deploy/scripts/coverage
+
+fmt:             ## format everything
+	cargo fmt --all
