@@ -13,6 +13,24 @@ use crate::request::{Request, value};
 use crate::serve::Shared;
 use crate::world::change::Change;
 
+/// Every key that a rule may have, over all faults.
+const RULE_KEYS: [&str; 15] = [
+    "operation",
+    "tenant",
+    "method",
+    "path",
+    "nth",
+    "count",
+    "probability",
+    "effect",
+    "kind",
+    "code",
+    "body",
+    "retry_after",
+    "latency_ms",
+    "to",
+    "every_ms",
+];
 /// How long `GET /held?at_least=N` waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -45,7 +63,17 @@ fn calls(shared: &Shared, request: &Request) -> Reply {
 }
 
 fn inject(shared: &Shared, request: &Request) -> Reply {
-    match serde_json::from_slice::<Rule>(&request.body) {
+    let body = match object(request) {
+        Ok(body) => body,
+        Err(reply) => return reply,
+    };
+    // A misspelt condition would make a rule match everything.
+    let unknown =
+        body.as_object().and_then(|body| body.keys().find(|key| !RULE_KEYS.contains(&key.as_str())));
+    if let Some(key) = unknown {
+        return problem(400, &format!("unknown key `{key}`; expected one of {}", RULE_KEYS.join(", ")));
+    }
+    match serde_json::from_value::<Rule>(body) {
         Ok(rule) => Reply::json(201, &json!({ "id": shared.rules().add(rule) })),
         Err(error) => problem(400, &error.to_string()),
     }
@@ -71,12 +99,9 @@ async fn held(shared: &Shared, request: &Request) -> Reply {
 }
 
 fn release(shared: &Shared, request: &Request) -> Reply {
-    let body: Value = match request.body.is_empty() {
-        true => json!({}),
-        false => match serde_json::from_slice(&request.body) {
-            Ok(body) => body,
-            Err(error) => return problem(400, &error.to_string()),
-        },
+    let body = match object(request) {
+        Ok(body) => body,
+        Err(reply) => return reply,
     };
     let how = if body["drop"] == json!(true) { Release::Drop } else { Release::Continue };
     let released = shared.holds.release(body["id"].as_u64(), how);
@@ -85,14 +110,10 @@ fn release(shared: &Shared, request: &Request) -> Reply {
 
 /// The path names the change and perhaps the tenant, the body the rest.
 fn make(shared: &Shared, request: &Request, tenant: Option<&str>, change: &str) -> Reply {
-    let mut body = if request.body.is_empty() { json!({}) } else { Value::Null };
-    if body.is_null() {
-        body = match serde_json::from_slice(&request.body) {
-            Ok(body @ Value::Object(_)) => body,
-            Ok(_) => return problem(400, "expected an object"),
-            Err(error) => return problem(400, &error.to_string()),
-        };
-    }
+    let mut body = match object(request) {
+        Ok(body) => body,
+        Err(reply) => return reply,
+    };
     body["change"] = json!(change);
     if let Some(tenant) = tenant {
         body["tenant"] = json!(tenant);
@@ -103,6 +124,18 @@ fn make(shared: &Shared, request: &Request, tenant: Option<&str>, change: &str) 
             Ok(()) => Reply::empty(204),
             Err(text) => problem(404, &text),
         },
+    }
+}
+
+/// The JSON object in the body; no body is an empty one.
+fn object(request: &Request) -> Result<Value, Reply> {
+    if request.body.is_empty() {
+        return Ok(json!({}));
+    }
+    match serde_json::from_slice(&request.body) {
+        Ok(body @ Value::Object(_)) => Ok(body),
+        Ok(_) => Err(problem(400, "expected an object")),
+        Err(error) => Err(problem(400, &error.to_string())),
     }
 }
 

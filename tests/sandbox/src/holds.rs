@@ -33,35 +33,41 @@ pub enum Release {
     Drop,
 }
 
+/// What is held, each with the way to let it go, and the last number given.
+#[derive(Debug, Default)]
+struct Waiting {
+    last: u64,
+    held: BTreeMap<u64, (Held, oneshot::Sender<Release>)>,
+}
+
 /// Everything that is held.
 #[derive(Debug)]
 pub(crate) struct Holds {
-    held: Mutex<(u64, BTreeMap<u64, (Held, oneshot::Sender<Release>)>)>,
+    waiting: Mutex<Waiting>,
     count: watch::Sender<usize>,
 }
 
 impl Holds {
     pub(crate) fn new() -> Self {
-        Self { held: Mutex::default(), count: watch::Sender::new(0) }
+        Self { waiting: Mutex::default(), count: watch::Sender::new(0) }
     }
 
     /// Waits here until released. A sandbox that ends drops what it holds.
     pub(crate) async fn hold(&self, mut what: Held) -> Release {
         let (sender, receiver) = oneshot::channel();
         let count = {
-            let mut held = self.lock();
-            held.0 += 1;
-            what.id = held.0;
-            let id = held.0;
-            held.1.insert(id, (what, sender));
-            held.1.len()
+            let mut waiting = self.lock();
+            waiting.last += 1;
+            what.id = waiting.last;
+            waiting.held.insert(what.id, (what, sender));
+            waiting.held.len()
         };
         self.count.send_replace(count);
         receiver.await.unwrap_or(Release::Drop)
     }
 
     pub(crate) fn all(&self) -> Vec<Held> {
-        self.lock().1.values().map(|(held, _)| held.clone()).collect()
+        self.lock().held.values().map(|(held, _)| held.clone()).collect()
     }
 
     /// Waits until so many are held at once.
@@ -74,10 +80,11 @@ impl Holds {
     /// Lets one go, or all; returns how many.
     pub(crate) fn release(&self, id: Option<u64>, how: Release) -> usize {
         let (released, left) = {
-            let mut held = self.lock();
-            let ids: Vec<u64> = held.1.keys().copied().filter(|one| id.is_none_or(|id| id == *one)).collect();
-            let released: Vec<_> = ids.iter().filter_map(|id| held.1.remove(id)).collect();
-            (released, held.1.len())
+            let mut waiting = self.lock();
+            let ids: Vec<u64> =
+                waiting.held.keys().copied().filter(|one| id.is_none_or(|id| id == *one)).collect();
+            let released: Vec<_> = ids.iter().filter_map(|id| waiting.held.remove(id)).collect();
+            (released, waiting.held.len())
         };
         self.count.send_replace(left);
         let count = released.len();
@@ -88,7 +95,7 @@ impl Holds {
         count
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, (Held, oneshot::Sender<Release>)>)> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,8 @@
 //! use sap_sandbox::Sandbox;
 //! use sap_sandbox::faults::{Fault, Rule};
 //! use sap_sandbox::request::Operation;
-//! use sap_sandbox::scenario::{Scenario, TenantPlan};
+//! use sap_sandbox::scenario::Scenario;
+//! use sap_sandbox::scenario::tenant::TenantPlan;
 //!
 //! let sandbox = Sandbox::start(Scenario::of([TenantPlan::new("acme")])).await?;
 //! sandbox.inject(Rule::once(Fault::LostReply).on(Operation::CreateKey));
@@ -100,20 +101,28 @@ impl Sandbox {
         let plain = TcpListener::bind(addresses.http).await?;
         let tls = TcpListener::bind(addresses.https).await?;
         let admin = TcpListener::bind(addresses.admin).await?;
-        let http_base = format!("http://{}", plain.local_addr()?);
-        let https_base = format!("https://{}", tls.local_addr()?);
+        let bases = Bases {
+            http: format!("http://{}", plain.local_addr()?),
+            https: format!("https://{}", tls.local_addr()?),
+        };
         let admin_base = format!("http://{}", admin.local_addr()?);
 
         let authority = tls::Authority::new().map_err(io::Error::other)?;
         let acceptor = TlsAcceptor::from(authority.server_config().map_err(io::Error::other)?);
-        let bases = Bases { http: http_base.clone(), https: https_base.clone() };
-        let world = World::new(scenario, bases, &authority).map_err(io::Error::other)?;
+        let world = World::new(scenario, bases.clone(), &authority).map_err(io::Error::other)?;
         let shared = Arc::new(Shared::new(world));
         let kinds =
             [(plain, listen::Kind::Plain), (tls, listen::Kind::Tls(acceptor)), (admin, listen::Kind::Admin)];
         let accept = |(listener, kind)| tokio::spawn(listen::accept(listener, kind, Arc::clone(&shared)));
         let listeners = kinds.into_iter().map(accept).collect();
-        Ok(Self { http_base, https_base, admin_base, ca_pem: authority.pem(), shared, listeners })
+        Ok(Self {
+            http_base: bases.http,
+            https_base: bases.https,
+            admin_base,
+            ca_pem: authority.pem(),
+            shared,
+            listeners,
+        })
     }
 
     /// The books at this moment.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::Response;
+use serde_json::json;
 
 use crate::api;
 use crate::clock;
@@ -55,7 +56,7 @@ pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Result<Resp
         after_effect,
     };
     if verdict.hold_before && shared.holds.hold(held(false)).await == Release::Drop {
-        let reply = Reply::empty(0);
+        let reply = Reply::empty(503);
         log(&mut shared.world(), &endpoint, tenant.clone(), &request, &verdict, &reply, None);
         return Err(Broken);
     }
@@ -94,7 +95,7 @@ fn play(
         }
         api::answer(&mut world, endpoint, request)
     } else {
-        Reply::empty(0)
+        Reply::json(503, &json!({ "error": "server_error" }))
     };
     let status = match &verdict.spoilt {
         None => Some(reply.status),

@@ -49,17 +49,23 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
     }
     let resources = found.iter().map(|(tenant, key)| binding(world, request, tenant, key)).collect();
     let reply = listing.page(world, request, resources);
-    for tenant in world.tenants.values_mut() {
-        for key in
-            tenant.keys.iter_mut().filter(|key| key.unlisted > 0 || key.pending > 0 || key.lingering > 0)
-        {
-            if listing.allows("names", &key.name) {
-                key.looked_at();
-                key.unlisted = key.unlisted.saturating_sub(1);
-            }
-        }
+    let seen: Vec<String> = world.tenants.values().flat_map(|tenant| watched(&listing, tenant)).collect();
+    for guid in seen {
+        look(world, &guid);
     }
     reply
+}
+
+/// The keys that change by being looked for, whether or not this list shows them.
+fn watched(listing: &Listing, tenant: &Tenant) -> Vec<String> {
+    let waiting = |key: &&Key| key.unlisted > 0 || key.pending > 0 || key.lingering > 0;
+    tenant
+        .keys
+        .iter()
+        .filter(waiting)
+        .filter(|key| fits(listing, tenant, key))
+        .map(|key| key.guid.clone())
+        .collect()
 }
 
 fn fits(listing: &Listing, tenant: &Tenant, key: &Key) -> bool {
@@ -155,7 +161,7 @@ fn binding(world: &World, request: &Request, tenant: &Tenant, key: &Key) -> Valu
             "service_instance": { "href": format!("{base}/cf/v3/service_instances/{}", instance.guid) },
         },
     });
-    if world.is_hostile() && world.chance.of(&key.guid) % 3 == 0 {
+    if world.is_hostile() && world.chance.of(&key.guid).is_multiple_of(3) {
         object["x_rotation_hint"] = json!({ "nobody": ["knows", 1, null] });
     }
     object

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
-use crate::scenario::{Role, Shape, Vocabulary};
+use crate::scenario::tenant::{Role, Shape, Vocabulary};
 use crate::world::World;
 use crate::world::books::{Entry, Finding};
 use crate::world::consumer::{Credential, Outcome, Pair, Shown};
@@ -160,18 +160,17 @@ pub(super) fn status(world: &mut World, _: &Request, id: &str) -> Reply {
         shown => shown,
     };
     let traits = &tenant.consumer.traits;
-    let word = word(traits.vocabulary, shown);
+    let text = word(traits.vocabulary, shown);
     let failed = shown == Shown::Final(Outcome::Error);
     let message = "deployment of the integration content failed";
     let mut document = match traits.shape {
-        Shape::Plain => return Reply::text(200, "text/plain", word.to_owned()),
-        Shape::Text => return Reply::json(200, &json!(word)),
-        Shape::Object => json!({ "status": word }),
-        Shape::OtherName => json!({ "provisioningStatus": word }),
+        Shape::Plain => return Reply::text(200, "text/plain", text.to_owned()),
+        Shape::Text => return Reply::json(200, &json!(text)),
+        Shape::Object => json!({ "status": text }),
+        Shape::OtherName => json!({ "provisioningStatus": text }),
         Shape::Steps => {
-            let first =
-                if failed { self::word(traits.vocabulary, Shown::Final(Outcome::Success)) } else { word };
-            json!({ "steps": [{ "name": "security material", "status": first }, { "name": "flows", "status": word }] })
+            let first = if failed { word(traits.vocabulary, Shown::Final(Outcome::Success)) } else { text };
+            json!({ "steps": [{ "name": "security material", "status": first }, { "name": "flows", "status": text }] })
         }
     };
     if failed {

@@ -1,7 +1,7 @@
 //! Cloud Integration: the list of deployed artifacts that a `ciapi` key may read, and the runtime that a
 //! `cirt` key may call.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::bearer;
 use crate::reply::Reply;
@@ -37,7 +37,7 @@ pub(super) fn artifacts(world: &mut World, request: &Request, id: &str) -> Reply
         let Some(wanted) = filter.strip_prefix("Status eq '").and_then(|rest| rest.strip_suffix('\'')) else {
             return Reply::json(501, &json!({ "error": { "code": "Not Implemented", "message": "filter" } }));
         };
-        found.retain(|artifact| artifact["Status"] == Value::from(wanted));
+        found.retain(|artifact| artifact["Status"] == wanted);
     }
     Reply::json(200, &json!({ "d": { "results": found } }))
 }

@@ -97,7 +97,7 @@ fn bearer(world: &mut World, request: &Request, audience: &Audience) -> Result<(
     let now = world.now();
     world.tokens.check(token, audience, now).map_err(Denied::Refused)?;
     let rate = world.rates().unauthorized;
-    if world.mischief("401 for a good token", rate) {
+    if world.mischief(&format!("{audience:?}/401"), rate) {
         world.tokens.revoke(token);
         return Err(Denied::Refused(Refused::Unknown));
     }

@@ -6,7 +6,7 @@ use super::listing::Listing;
 use super::{improper_token_request, oauth_error};
 use crate::reply::Reply;
 use crate::request::{Request, value};
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 use crate::world::World;
 use crate::world::token::{Audience, LoggedIn};
 

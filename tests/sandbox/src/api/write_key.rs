@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{cf_error, not_found, unprocessable};
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 use crate::world::judge::Deleter;
 use crate::world::key::{Key, Maker};
 use crate::world::{Job, World};

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{improper_token_request, oauth_error};
 use crate::reply::Reply;
 use crate::request::{Request, value};
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 use crate::world::World;
 use crate::world::tenant::Tenant;
 use crate::world::token::Audience;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::key::Maker;
 use crate::request::Operation;
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 
 /// The newest entries and calls that are kept; totals are never forgotten.
 pub(crate) const KEPT: usize = 100_000;

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use super::World;
 use super::judge::Deleter;
 use super::key::Maker;
-use crate::scenario::{Hostility, Role};
+use crate::scenario::Hostility;
+use crate::scenario::tenant::Role;
 
 /// One change. Over HTTP it is `POST /world/<tenant>/<change>` or `POST /world/<change>`, with the other
 /// fields as a JSON object.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use crate::scenario::{Dataplane, Role};
+use crate::scenario::tenant::{Dataplane, Role};
 
 /// One entry of the PUT body, as the consumer stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]

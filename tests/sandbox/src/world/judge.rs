@@ -12,7 +12,7 @@ use super::books::{Entry, Finding};
 use super::key::{Key, Maker};
 use super::tenant::Tenant;
 use crate::request::Operation;
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 
 /// Who deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

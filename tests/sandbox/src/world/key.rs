@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 
 /// A key of a service instance, or something that looks like one in a list.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Key {
     pub(crate) deleted: Option<(DateTime<Utc>, u64)>,
     /// Looks for which its creation is still in progress.
     pub(crate) pending: u32,
-    /// Lists that do not show it yet.
+    /// Looks for which lists do not show it yet.
     pub(crate) unlisted: u32,
     /// Looks that still show it after its deletion.
     pub(crate) lingering: u32,
@@ -75,6 +75,7 @@ impl Key {
     /// Time passes for a key each time somebody looks at it.
     pub(crate) fn looked_at(&mut self) {
         self.pending = self.pending.saturating_sub(1);
+        self.unlisted = self.unlisted.saturating_sub(1);
         if !self.is_alive() {
             self.lingering = self.lingering.saturating_sub(1);
         }

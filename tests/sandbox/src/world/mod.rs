@@ -19,7 +19,8 @@ use self::tenant::Tenant;
 use self::token::{CloudFoundryLogin, Tokens};
 use crate::chance::Chance;
 use crate::clock;
-use crate::scenario::{Hostility, Rates, Role, Scenario, Scheme};
+use crate::scenario::tenant::Role;
+use crate::scenario::{Hostility, Rates, Scenario, Scheme};
 use crate::tls::Authority;
 
 /// Where the two listeners are.

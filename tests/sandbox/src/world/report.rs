@@ -7,7 +7,7 @@ use super::books::{Books, Finding, KeyBooks, TenantBooks};
 use super::consumer::Pair;
 use super::key::{Key, Maker};
 use super::tenant::Tenant;
-use crate::scenario::Role;
+use crate::scenario::tenant::Role;
 
 const ROLES: [Role; 2] = [Role::Ciapi, Role::Cirt];
 

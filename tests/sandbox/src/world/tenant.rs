@@ -8,7 +8,7 @@ use serde_json::json;
 use super::World;
 use super::consumer::{Consumer, Credential, Pair};
 use super::key::{Key, Maker};
-use crate::scenario::{Login, Role, TenantPlan};
+use crate::scenario::tenant::{Login, Role, TenantPlan};
 use crate::tls::{Authority, ClientCertificate};
 
 /// A service instance; all its keys share one client id.

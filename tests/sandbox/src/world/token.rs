@@ -10,7 +10,7 @@ use crate::scenario::CloudFoundry;
 
 /// SAP locks an account after this many wrong passwords.
 const WRONG_PASSWORDS: u32 = 5;
-/// Expired tokens are swept when so many tokens have gathered.
+/// Expired tokens are swept when so many have gathered; refresh tokens have no end, so all of them go.
 const SWEEP_AT: usize = 10_000;
 
 /// What a token opens.
@@ -54,6 +54,9 @@ impl Tokens {
     }
 
     pub(crate) fn issue_refresh(&mut self, chance: &mut Chance) -> String {
+        if self.refresh.len() >= SWEEP_AT {
+            self.refresh.clear();
+        }
         let token = format!("refresh-{:016x}{:016x}-r", chance.draw("token"), chance.draw("token"));
         self.refresh.insert(token.clone());
         token
