@@ -16,6 +16,8 @@ use crate::reply::{Body, Broken, Reply, response};
 const HUGE_BYTES: usize = 10 * 1024 * 1024;
 /// What endless and huge replies are made of.
 const CHUNK: Bytes = Bytes::from_static(&[b' '; 16 * 1024]);
+/// Long enough for the first half of a truncated reply to leave the house.
+const FLUSH: Duration = Duration::from_millis(10);
 /// The usual pace of a dripping reply.
 const DRIP_MS: u64 = 100;
 
@@ -102,6 +104,7 @@ fn truncated(reply: Reply) -> Response<Body> {
     tokio::spawn(async move {
         // Who has hung up misses nothing.
         let _ = sender.send(Ok(half)).await;
+        clock::wait(FLUSH).await;
         let _ = sender.send(Err(Broken)).await;
     });
     let mut headers = reply.headers;

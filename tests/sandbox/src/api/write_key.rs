@@ -178,6 +178,7 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
     match key.last_operation() {
         ("delete", _) if key.lingering == 0 => return not_found("Service credential binding"),
         (_, "in progress") => {
+            with_key(world, guid, Key::looked_at);
             return unprocessable("There is an operation in progress for the service binding.");
         }
         _ => {}

@@ -106,12 +106,10 @@ fn judge(tenant: &Tenant, key: &Key) -> Option<(Finding, &'static str)> {
 /// The consumer holds the key: only a `ciapi` key may be risked, to find out a consumer that ignores PUTs, and
 /// only after a run that looked like a success.
 fn judge_held(tenant: &Tenant, key: &Key) -> Option<(Finding, &'static str)> {
-    let another_lives = tenant
-        .keys
-        .iter()
-        .any(|other| other.guid != key.guid && other.is_alive() && tenant.holds(other) && other.is_ours());
+    // One secret for all keys of the instance: then nothing changes for the consumer.
+    let same_secret = |other: &Key| other.role == key.role && other.is_alive() && tenant.holds(other);
+    let another_lives = tenant.keys.iter().any(|other| other.guid != key.guid && same_secret(other));
     if another_lives {
-        // One secret for all keys of the instance: nothing changes for the consumer.
         return None;
     }
     let consumer = &tenant.consumer;
