@@ -1,22 +1,6 @@
-//! The SAP that answers: Cloud Foundry, its UAA, tenants' token services, Data Space Integration and Cloud
-//! Integration in the shapes that SAP documents, over real HTTP and HTTPS, kind or hostile, with books that
-//! say what a client really did to its tenants.
-//!
-//! ```no_run
-//! # async fn example() -> std::io::Result<()> {
-//! use sap_sandbox::Sandbox;
-//! use sap_sandbox::faults::{Fault, Rule};
-//! use sap_sandbox::request::Operation;
-//! use sap_sandbox::scenario::Scenario;
-//! use sap_sandbox::scenario::tenant::TenantPlan;
-//!
-//! let sandbox = Sandbox::start(Scenario::of([TenantPlan::new("acme")])).await?;
-//! sandbox.inject(Rule::once(Fault::LostReply).on(Operation::CreateKey));
-//! // … run a client against `sandbox.https_base` …
-//! assert_eq!(sandbox.books().lockouts, 0);
-//! # Ok(())
-//! # }
-//! ```
+//! SAP's place in tests and demos is taken by this crate. A request goes from `listen` to `serve`, which
+//! judges it for faults and lets `api` answer it from the `world`, where the books are made up.
+#![doc = include_str!("../README.md")]
 
 pub mod scenario;
 

@@ -1,5 +1,7 @@
 //! Reading keys: lists, single bindings and their secrets.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -34,7 +36,8 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
         return cf_error(400, 10005, "CF-BadQueryParameter", "The query parameter is invalid: order_by");
     }
     let mut found: Vec<(&Tenant, &Key)> = Vec::new();
-    for tenant in world.tenants.values() {
+    let owners = owners(world, &listing);
+    for tenant in owners.iter().filter_map(|id| world.tenants.get(id)) {
         let fitting = tenant.keys.iter().filter(|key| key.in_list() && fits(&listing, tenant, key));
         found.extend(fitting.map(|key| (tenant, key)));
     }
@@ -49,11 +52,27 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
     }
     let resources = found.iter().map(|(tenant, key)| binding(world, request, tenant, key)).collect();
     let reply = listing.page(world, request, resources);
-    let seen: Vec<String> = world.tenants.values().flat_map(|tenant| watched(&listing, tenant)).collect();
+    let seen: Vec<String> = owners
+        .iter()
+        .filter_map(|id| world.tenants.get(id))
+        .flat_map(|tenant| watched(&listing, tenant))
+        .collect();
     for guid in seen {
         look(world, &guid);
     }
     reply
+}
+
+/// The tenants whose keys can be in the list: a large fleet is asked for a few instances at a time.
+fn owners(world: &World, listing: &Listing) -> BTreeSet<String> {
+    match listing.parameter("service_instance_guids") {
+        None => world.tenants.keys().cloned().collect(),
+        Some(guids) => guids
+            .split(',')
+            .filter_map(|guid| world.instances.get(guid))
+            .map(|(tenant, _)| tenant.clone())
+            .collect(),
+    }
 }
 
 /// The keys that change by being looked for, whether or not this list shows them.

@@ -190,6 +190,12 @@ mod tests {
     }
 
     #[test]
+    fn the_demo_is_a_scenario() {
+        let scenario = Scenario::parse(include_str!("../../scenarios/demo.toml")).unwrap();
+        assert_eq!(scenario.tenants.len(), 6);
+    }
+
+    #[test]
     fn unknown_keys_are_refused() {
         for text in
             ["sead = 3", "[rates]\nx = 1", "[[tenants]]\nid = \"a\"\nage = 3", "[cloud_foundry]\nx = 1"]
