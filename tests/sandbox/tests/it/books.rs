@@ -308,3 +308,16 @@ async fn a_stuck_run_goes_on_when_it_is_freed() {
     set(&client, r#"{"fail_next":1}"#);
     assert_eq!(client.deploy().await, "ERROR");
 }
+
+#[tokio::test]
+async fn where_only_the_cirt_is_exchanged_there_is_nothing_to_exclude() {
+    let client = Client::kind().await;
+    let (old_ciapi, old_cirt) = client.old().await;
+    let (ciapi, cirt) = client.fresh(1).await;
+    client.put(&old_ciapi, &cirt).await;
+    assert_eq!(client.deploy().await, "SUCCESS");
+    client.delete(&old_cirt).await;
+    client.delete(&ciapi).await;
+    let books = client.sandbox.books();
+    assert!(books.entries.is_empty(), "{:?}", books.entries);
+}
