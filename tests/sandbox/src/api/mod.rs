@@ -1,0 +1,136 @@
+//! SAP's endpoints: each takes a request and the world, and answers. None of them waits or fails by
+//! accident; that is the business of `serve`.
+
+mod bindings;
+mod dataspace;
+mod integration;
+mod jobs;
+mod listing;
+mod platform;
+mod write_key;
+mod xsuaa;
+
+use serde_json::json;
+
+use crate::reply::Reply;
+use crate::request::{Endpoint, Request};
+use crate::world::World;
+use crate::world::token::{Audience, Refused};
+
+/// Answers a request.
+pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) -> Reply {
+    match endpoint {
+        Endpoint::Root => platform::root(world, request),
+        Endpoint::UaaToken => platform::token(world, request),
+        Endpoint::Instances => cloud_foundry(world, request, platform::instances),
+        Endpoint::Spaces => cloud_foundry(world, request, platform::spaces),
+        Endpoint::Organizations => cloud_foundry(world, request, platform::organizations),
+        Endpoint::ListBindings => cloud_foundry(world, request, bindings::list),
+        Endpoint::CreateBinding => cloud_foundry(world, request, write_key::create),
+        Endpoint::GetBinding(guid) => cloud_foundry(world, request, |w, r| bindings::get(w, r, guid)),
+        Endpoint::Details(guid) => cloud_foundry(world, request, |w, _| bindings::details(w, guid)),
+        Endpoint::DeleteBinding(guid) => cloud_foundry(world, request, |w, r| write_key::delete(w, r, guid)),
+        Endpoint::Job(guid) => cloud_foundry(world, request, |w, r| jobs::get(w, r, guid)),
+        Endpoint::XsuaaToken { tenant, certificate } => xsuaa::token(world, request, tenant, *certificate),
+        Endpoint::PutCredentials(tenant) => data_space(world, request, tenant, dataspace::put),
+        Endpoint::ReadCredentials(tenant) => data_space(world, request, tenant, dataspace::read),
+        Endpoint::StartDataplane(tenant) => data_space(world, request, tenant, dataspace::start),
+        Endpoint::GetDataplane(tenant) => data_space(world, request, tenant, dataspace::status),
+        Endpoint::Register(tenant) => data_space(world, request, tenant, dataspace::register),
+        Endpoint::Artifacts(tenant) => integration::artifacts(world, request, tenant),
+        Endpoint::Runtime(tenant) => integration::runtime(world, request, tenant),
+        Endpoint::Nowhere => Reply::json(404, &json!({ "error": "not found" })),
+    }
+}
+
+fn cloud_foundry(
+    world: &mut World,
+    request: &Request,
+    endpoint: impl FnOnce(&mut World, &Request) -> Reply,
+) -> Reply {
+    match bearer(world, request, &Audience::CloudFoundry) {
+        Ok(()) => endpoint(world, request),
+        Err(Denied::NoToken) => cf_error(401, 10002, "CF-NotAuthenticated", "Authentication error"),
+        Err(Denied::Refused(Refused::OtherAudience)) => {
+            cf_error(403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
+        }
+        Err(Denied::Refused(_)) => cf_error(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    }
+}
+
+fn data_space(
+    world: &mut World,
+    request: &Request,
+    tenant: &str,
+    endpoint: impl FnOnce(&mut World, &Request, &str) -> Reply,
+) -> Reply {
+    match bearer(world, request, &Audience::Dsi(tenant.to_owned())) {
+        Ok(()) => endpoint(world, request, tenant),
+        Err(denied) => denied.plain(),
+    }
+}
+
+/// Why a request is not let in.
+enum Denied {
+    NoToken,
+    Refused(Refused),
+}
+
+impl Denied {
+    /// The answer of services that are not Cloud Foundry.
+    fn plain(&self) -> Reply {
+        match self {
+            Self::Refused(Refused::OtherAudience) => Reply::json(403, &json!({ "error": "access_denied" })),
+            Self::Refused(_) | Self::NoToken => Reply::json(401, &json!({ "error": "unauthorized" }))
+                .with("www-authenticate", "Bearer realm=\"sandbox\", error=\"invalid_token\""),
+        }
+    }
+}
+
+/// Checks the bearer token. In the hostile modes some good tokens are refused, and are bad from then on.
+fn bearer(world: &mut World, request: &Request, audience: &Audience) -> Result<(), Denied> {
+    let header = request.header("authorization").ok_or(Denied::NoToken)?;
+    let (scheme, token) = header.split_once(' ').ok_or(Denied::NoToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::NoToken);
+    }
+    let now = world.now();
+    world.tokens.check(token, audience, now).map_err(Denied::Refused)?;
+    let rate = world.rates().unauthorized;
+    if world.mischief(&format!("{audience:?}/401"), rate) {
+        world.tokens.revoke(token);
+        return Err(Denied::Refused(Refused::Unknown));
+    }
+    Ok(())
+}
+
+fn cf_error(status: u16, code: u32, title: &str, detail: &str) -> Reply {
+    Reply::json(status, &json!({ "errors": [{ "code": code, "title": title, "detail": detail }] }))
+}
+
+fn unprocessable(detail: &str) -> Reply {
+    cf_error(422, 10008, "CF-UnprocessableEntity", detail)
+}
+
+fn not_found(what: &str) -> Reply {
+    cf_error(404, 10010, "CF-ResourceNotFound", &format!("{what} not found"))
+}
+
+/// The error of a token service.
+fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
+    Reply::json(status, &json!({ "error": error, "error_description": description }))
+}
+
+/// What a token request must be, for every token service. `None` when it is right.
+fn improper_token_request(request: &Request) -> Option<Reply> {
+    if request.method != "POST" {
+        return Some(oauth_error(405, "method_not_allowed", "Request method not supported"));
+    }
+    let in_query = request.parameters().iter().any(|(name, _)| name != "login_hint");
+    if in_query {
+        return Some(oauth_error(406, "query_string_not_allowed", "Parameters must be in the body"));
+    }
+    let form =
+        request.header("content-type").is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
+    (!form).then(|| oauth_error(415, "invalid_request", "Content type not supported"))
+}

@@ -1,0 +1,80 @@
+//! The token service of a tenant: client credentials, with a secret in the form or a certificate in TLS.
+
+use serde_json::json;
+
+use super::{improper_token_request, oauth_error};
+use crate::reply::Reply;
+use crate::request::{Request, value};
+use crate::scenario::tenant::Role;
+use crate::world::World;
+use crate::world::tenant::Tenant;
+use crate::world::token::Audience;
+
+/// `POST /oauth/token`
+pub(super) fn token(world: &mut World, request: &Request, id: &str, by_certificate: bool) -> Reply {
+    if let Some(reply) = improper_token_request(request) {
+        return reply;
+    }
+    let form = request.form();
+    if value(&form, "grant_type") != Some("client_credentials") {
+        return oauth_error(400, "unsupported_grant_type", "Unsupported grant type");
+    }
+    let Some(tenant) = world.tenants.get_mut(id) else { return refused() };
+    let client_id = value(&form, "client_id").unwrap_or_default();
+    let secret = value(&form, "client_secret");
+    let audience = match (by_certificate, secret) {
+        (true, None) => with_certificate(tenant, client_id, request.certificate.as_deref()),
+        (false, Some(secret)) => with_secret(tenant, client_id, secret),
+        _ => None,
+    };
+    let Some(audience) = audience else { return refused() };
+    let lives = &world.scenario.token_lives;
+    let life = match audience {
+        Audience::CloudFoundry => lives.cloud_foundry,
+        Audience::Dsi(_) => lives.dsi,
+        Audience::Ciapi(_) => lives.ciapi,
+        Audience::Cirt(_) => lives.cirt,
+    };
+    let now = world.now();
+    let token = world.tokens.issue(&mut world.chance, audience, now, life);
+    let jti = world.chance.guid("jti");
+    Reply::json(
+        200,
+        &json!({ "access_token": token, "token_type": "bearer", "expires_in": life, "scope": "uaa.resource", "jti": jti }),
+    )
+    .with("cache-control", "no-store")
+}
+
+fn with_certificate(tenant: &Tenant, client_id: &str, presented: Option<&[u8]>) -> Option<Audience> {
+    let registered = tenant.dsi.certificate.as_ref()?;
+    let fits = tenant.dsi.works && client_id == tenant.dsi.client_id && presented == Some(&registered.der);
+    fits.then(|| Audience::Dsi(tenant.id.clone()))
+}
+
+/// The secret of the DSI key or of any living key. A new secret may be refused for a while.
+fn with_secret(tenant: &mut Tenant, client_id: &str, secret: &str) -> Option<Audience> {
+    let dsi = &tenant.dsi;
+    if client_id == dsi.client_id {
+        let fits = dsi.works && dsi.certificate.is_none() && secret == dsi.secret;
+        return fits.then(|| Audience::Dsi(tenant.id.clone()));
+    }
+    let at = tenant.key_of(client_id, secret)?;
+    let id = tenant.id.clone();
+    let key = &mut tenant.keys[at];
+    if !key.works() {
+        key.refusals = key.refusals.saturating_sub(1);
+        return None;
+    }
+    key.tested = true;
+    Some(match key.role {
+        Role::Ciapi => Audience::Ciapi(id),
+        Role::Cirt => Audience::Cirt(id),
+    })
+}
+
+fn refused() -> Reply {
+    oauth_error(401, "unauthorized", "Bad credentials").with(
+        "www-authenticate",
+        "Basic realm=\"UAA/client\", error=\"unauthorized\", error_description=\"Bad credentials\"",
+    )
+}

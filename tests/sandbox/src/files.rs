@@ -1,0 +1,113 @@
+//! What an operator would have: service keys as downloaded, the password, the guids, the CA. As values for
+//! tests, and as files for other processes.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use chrono::SecondsFormat;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::world::World;
+use crate::world::tenant::Tenant;
+
+/// What a client has to know of a tenant.
+#[derive(Clone, Debug, Serialize)]
+pub struct TenantAccess {
+    /// Its id.
+    pub id: String,
+    /// The guid of the instance whose keys have the role `ciapi`.
+    pub ciapi: String,
+    /// The guid of the instance whose keys have the role `cirt`.
+    pub cirt: String,
+    /// The names of the two instances.
+    pub ciapi_name: String,
+    /// See `ciapi_name`.
+    pub cirt_name: String,
+    /// The space that both are in.
+    pub space_guid: String,
+    /// The Cloud Foundry API.
+    pub cloud_foundry_api: String,
+    /// The technical user.
+    pub user: String,
+    /// Its identity provider.
+    pub origin: Option<String>,
+    /// The DSI service key as downloaded; it holds secrets.
+    #[serde(skip)]
+    pub dsi_key: Value,
+    /// The password of the technical user.
+    #[serde(skip)]
+    pub password: String,
+}
+
+impl World {
+    /// What a client has to know of this tenant.
+    pub(crate) fn access(&self, id: &str) -> Option<TenantAccess> {
+        let tenant = self.tenants.get(id)?;
+        Some(TenantAccess {
+            id: id.to_owned(),
+            ciapi: tenant.ciapi.guid.clone(),
+            cirt: tenant.cirt.guid.clone(),
+            ciapi_name: tenant.ciapi.name.clone(),
+            cirt_name: tenant.cirt.name.clone(),
+            space_guid: self.space.clone(),
+            cloud_foundry_api: format!("{}/cf", self.key_base()),
+            user: self.login.user.clone(),
+            origin: self.login.origin.clone(),
+            dsi_key: self.dsi_key(tenant),
+            password: self.login.password.clone(),
+        })
+    }
+
+    /// The key in the shape in which the cockpit downloads it.
+    fn dsi_key(&self, tenant: &Tenant) -> Value {
+        let url = format!("{}/dsi/{}", self.key_base(), tenant.id);
+        let dsi = &tenant.dsi;
+        let created = dsi.created_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let Some(certificate) = &dsi.certificate else {
+            return json!({ "oauth": {
+                "clientid": dsi.client_id, "clientsecret": dsi.secret, "url": url,
+                "managementURL": format!("{url}/api/management"),
+                "tokenurl": format!("{}/xsuaa/{}/oauth/token", self.key_base(), tenant.id), "createdate": created,
+            } });
+        };
+        json!({ "oauth": {
+            "clientid": dsi.client_id, "certificate": certificate.chain_pem, "key": certificate.key_pem, "url": url,
+            "managementURL": format!("{url}/api/management"),
+            "tokenurl": format!("{}/xsuaa-cert/{}/oauth/token", self.bases.https, tenant.id), "createdate": created,
+            "certificatedetails": {
+                "issuerdn": "CN=SAP sandbox CA", "subjectdn": certificate.subject,
+                "validuntil": certificate.valid_until, "serialnumber": "0x01",
+            },
+        } })
+    }
+}
+
+/// Writes everything into `directory`: `ca.pem`, `cf-password`, and per tenant `<id>.json` and `<id>-dsi.json`.
+pub(crate) fn write(
+    directory: &Path,
+    ca_pem: &str,
+    password: &str,
+    tenants: &[TenantAccess],
+) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    put(&directory.join("ca.pem"), ca_pem)?;
+    put(&directory.join("cf-password"), password)?;
+    for tenant in tenants {
+        put(&directory.join(format!("{}.json", tenant.id)), &serde_json::to_string_pretty(tenant)?)?;
+        put(&directory.join(format!("{}-dsi.json", tenant.id)), &tenant.dsi_key.to_string())?;
+    }
+    Ok(())
+}
+
+/// Writes a file that only its owner may read; an older file is replaced, with its permissions.
+fn put(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}

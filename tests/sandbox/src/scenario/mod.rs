@@ -1,0 +1,206 @@
+//! What the sandbox shall play: the file a person writes, and the values a test builds. Every key has a
+//! default, so that a tenant is just an id. Unknown keys are refused.
+
+pub mod tenant;
+
+use serde::{Deserialize, Serialize};
+
+use self::tenant::TenantPlan;
+
+/// A whole scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scenario {
+    /// The same seed gives the same guids, secrets and chances.
+    pub seed: u64,
+    /// How unpleasant the sandbox is by itself, without injected faults.
+    pub hostility: Hostility,
+    /// With `liveness`: seconds after the start at which the faults stop.
+    pub hostile_seconds: u32,
+    /// Which of the two listeners the URLs in service keys point to.
+    pub scheme: Scheme,
+    /// How often the hostile modes do what.
+    pub rates: Rates,
+    /// How long tokens live.
+    pub token_lives: TokenLives,
+    /// The issuer of keys.
+    pub cloud_foundry: CloudFoundry,
+    /// The tenants, each with its own keys and its own consumer.
+    pub tenants: Vec<TenantPlan>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            hostility: Hostility::Kind,
+            hostile_seconds: 30,
+            scheme: Scheme::Https,
+            rates: Rates::default(),
+            token_lives: TokenLives::default(),
+            cloud_foundry: CloudFoundry::default(),
+            tenants: Vec::new(),
+        }
+    }
+}
+
+impl Scenario {
+    /// A kind scenario with these tenants and defaults for everything else.
+    pub fn of(tenants: impl IntoIterator<Item = TenantPlan>) -> Self {
+        Self { tenants: tenants.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Reads a scenario file.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+}
+
+/// How unpleasant the sandbox is by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hostility {
+    /// Answers as documented, at once.
+    Kind,
+    /// Faults at the seeded rates, and they never stop: the books must stay clean.
+    Safety,
+    /// The same faults until `hostile_seconds` have passed: every tenant must get through after that.
+    Liveness,
+}
+
+/// The scheme of the URLs in service keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// The plain listener.
+    Http,
+    /// The TLS listener, whose certificate authority is made at each start.
+    Https,
+}
+
+/// Rates and limits of the hostile modes. A rate is a share of requests, from 0.0 to 1.0.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Valid bearer tokens answered 401; the token is dead from then on.
+    pub unauthorized: f64,
+    /// Requests that fail before they take effect.
+    pub before: f64,
+    /// Requests whose reply is lost or spoilt after they took effect.
+    pub after: f64,
+    /// Creation jobs that end FAILED although the key exists.
+    pub job_failed: f64,
+    /// Jobs that are gone when they are complete.
+    pub job_gone: f64,
+    /// The largest number of polls or refusals drawn for anything that takes a while.
+    pub polls: u32,
+    /// The wait asked for in `Retry-After`, in seconds.
+    pub retry_after_seconds: u32,
+    /// Foreign keys and `app` bindings mixed into each service instance.
+    pub foreign_keys: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            unauthorized: 0.05,
+            before: 0.05,
+            after: 0.05,
+            job_failed: 0.05,
+            job_gone: 0.05,
+            polls: 3,
+            retry_after_seconds: 1,
+            foreign_keys: 2,
+        }
+    }
+}
+
+/// Lives of access tokens, in seconds. SAP's defaults.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenLives {
+    /// Tokens of the Cloud Foundry UAA.
+    pub cloud_foundry: u32,
+    /// Tokens of DSI keys.
+    pub dsi: u32,
+    /// Tokens of `ciapi` keys.
+    pub ciapi: u32,
+    /// Tokens of `cirt` keys.
+    pub cirt: u32,
+}
+
+impl Default for TokenLives {
+    fn default() -> Self {
+        Self { cloud_foundry: 1200, dsi: 43_200, ciapi: 43_200, cirt: 3600 }
+    }
+}
+
+/// The issuer's side.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudFoundry {
+    /// The technical user.
+    pub user: String,
+    /// Its password; without one a password is derived from the seed.
+    pub password: Option<String>,
+    /// Its identity provider; when given, `login_hint` must name it.
+    pub origin: Option<String>,
+    /// How many looks a key creation or deletion job stays in progress.
+    pub job_polls: u32,
+    /// For how many looks lists do not show a new key yet.
+    pub list_lag: u32,
+    /// How many looks still show a deleted key.
+    pub deleted_listed: u32,
+    /// How often a new secret is refused before it works.
+    pub secret_refusals: u32,
+    /// Live keys allowed per service instance.
+    pub quota: Option<u32>,
+    /// The largest page, whatever `per_page` asks.
+    pub page_size: Option<u32>,
+    /// All keys of an instance have one and the same secret.
+    pub instance_secret: bool,
+}
+
+impl Default for CloudFoundry {
+    fn default() -> Self {
+        Self {
+            user: "robot@sandbox.example".to_owned(),
+            password: None,
+            origin: None,
+            job_polls: 1,
+            list_lag: 0,
+            deleted_listed: 0,
+            secret_refusals: 0,
+            quota: None,
+            page_size: None,
+            instance_secret: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_just_an_id() {
+        let scenario = Scenario::parse("seed = 3\n[[tenants]]\nid = \"acme\"\n").unwrap();
+        assert_eq!(scenario.tenants[0].ciapi_age_days, [345]);
+        assert_eq!(scenario.hostility, Hostility::Kind);
+    }
+
+    #[test]
+    fn the_demo_is_a_scenario() {
+        let scenario = Scenario::parse(include_str!("../../scenarios/demo.toml")).unwrap();
+        assert_eq!(scenario.tenants.len(), 6);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        for text in
+            ["sead = 3", "[rates]\nx = 1", "[[tenants]]\nid = \"a\"\nage = 3", "[cloud_foundry]\nx = 1"]
+        {
+            assert!(Scenario::parse(text).is_err(), "{text}");
+        }
+    }
+}
