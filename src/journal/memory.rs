@@ -17,10 +17,10 @@ use crate::ports::{Draft, Journal, JournalError, Lease};
 /// A journal in memory.
 #[derive(Clone, Default)]
 pub struct MemoryJournal {
-    held: Arc<Mutex<Held>>,
+    store: Arc<Mutex<Store>>,
 }
 
-struct Held {
+struct Store {
     entries: Vec<(Entry, Line, Head)>,
     head: Head,
     last: BTreeMap<CredentialId, u64>,
@@ -29,7 +29,7 @@ struct Held {
     lost_answers_left: u32,
 }
 
-impl Default for Held {
+impl Default for Store {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
@@ -50,21 +50,21 @@ impl MemoryJournal {
 
     /// Makes the next `appends` fail as if the disk were full: nothing is written.
     pub fn fail_next(&self, appends: u32) {
-        self.held().failures_left = appends;
+        self.store().failures_left = appends;
     }
 
     /// Makes the next `appends` that are not refused succeed and answer that they failed, as if the disk had gone
     /// away between the write and the answer.
     pub fn lose_next_answers(&self, appends: u32) {
-        self.held().lost_answers_left = appends;
+        self.store().lost_answers_left = appends;
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().expect("nothing panics while it holds the journal")
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().expect("nothing panics while it holds the journal")
     }
 }
 
-impl Held {
+impl Store {
     fn append(&mut self, lease: &Lease, draft: Draft) -> Result<Entry, JournalError> {
         if self.failures_left > 0 {
             self.failures_left -= 1;
@@ -97,15 +97,15 @@ impl Held {
 impl Journal for MemoryJournal {
     async fn append(&self, lease: &Lease, draft: Draft) -> Result<Entry, JournalError> {
         assert_eq!(lease.tenant, draft.credential.tenant, "an append carries the lease of its own tenant");
-        self.held().append(lease, draft)
+        self.store().append(lease, draft)
     }
 
     async fn read(&self, tenant: Option<&TenantId>, after: u64) -> Result<Vec<Entry>, JournalError> {
-        let held = self.held();
+        let store = self.store();
         let wanted = |entry: &&Entry| {
             entry.sequence > after && tenant.is_none_or(|tenant| entry.credential.tenant == *tenant)
         };
-        Ok(held.entries.iter().map(|(entry, ..)| entry).filter(wanted).cloned().collect())
+        Ok(store.entries.iter().map(|(entry, ..)| entry).filter(wanted).cloned().collect())
     }
 
     async fn acquire(
@@ -115,17 +115,17 @@ impl Journal for MemoryJournal {
         now: Timestamp,
         life: Duration,
     ) -> Result<Option<Lease>, JournalError> {
-        let mut held = self.held();
-        let granted = rules::grant(held.leases.get(tenant), tenant, holder, now, life);
+        let mut store = self.store();
+        let granted = rules::grant(store.leases.get(tenant), tenant, holder, now, life);
         if let Some(lease) = &granted {
-            held.leases.insert(tenant.clone(), lease.clone());
+            store.leases.insert(tenant.clone(), lease.clone());
         }
         Ok(granted)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
-        let mut held = self.held();
-        if let Some(record) = held.leases.get_mut(&lease.tenant)
+        let mut store = self.store();
+        if let Some(record) = store.leases.get_mut(&lease.tenant)
             && rules::holds(Some(record), lease).is_ok()
         {
             record.until = rules::GIVEN_BACK;
@@ -134,9 +134,9 @@ impl Journal for MemoryJournal {
     }
 
     async fn verify(&self) -> Result<u64, JournalError> {
-        let held = self.held();
+        let store = self.store();
         let mut head = Head::GENESIS;
-        for (entry, line, expected) in &held.entries {
+        for (entry, line, expected) in &store.entries {
             head = head.next(line);
             if head != *expected || line.event().as_ref() != Ok(&entry.event) {
                 return Err(JournalError::Damaged(format!(
