@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod domain;
 pub mod engine;
+pub mod journal;
 pub mod metrics;
 pub mod ports;
 pub mod secret;

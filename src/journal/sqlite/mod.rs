@@ -1,0 +1,127 @@
+//! The journal as one `SQLite` file.
+//!
+//! One thread owns the only connection that writes. It takes everything that waits in its queue into one
+//! transaction, and one `fsync` makes all of it durable: sixteen clients cost as much as one. Reading uses
+//! connections of its own, which the write-ahead log keeps out of the writer's way. A second process may open the same
+//! file; the database orders the two.
+//!
+//! **A caller that goes away does not take its write with it.** What is in the queue is written, whether or not
+//! anybody waits for the answer. After a dropped append the caller reads again before it believes anything.
+
+mod batch;
+mod reader;
+mod schema;
+mod trouble;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::task::spawn_blocking;
+
+use super::chain::Line;
+use crate::domain::Timestamp;
+use crate::domain::event::Entry;
+use crate::domain::names::TenantId;
+use crate::ports::{Draft, Journal, JournalError, Lease};
+use batch::{Acquire, Append};
+use writer::{Request, Writer};
+
+/// The journal in one `SQLite` file.
+pub struct SqliteJournal {
+    path: PathBuf,
+    /// `None` where the file was opened for reading only.
+    writer: Option<Writer>,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal at `path` and starts its writer. A file that is not there is made, readable by its owner
+    /// only, and so is its folder. Blocks while the file is checked.
+    ///
+    /// [`JournalError::Damaged`] where the file is not whole or not a journal; [`JournalError::Unavailable`] where it
+    /// cannot be opened or was written by a newer release.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref().to_owned();
+        let connection = schema::open(&path)?;
+        let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
+        Ok(Self { writer: Some(Writer::start(&path, connection)?), reader, path })
+    }
+
+    /// Opens the journal at `path` for reading, beside a daemon that may be writing. Appends, leases and their return
+    /// are refused; the file is neither made nor upgraded.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref().to_owned();
+        let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
+        Ok(Self { writer: None, reader, path })
+    }
+
+    /// Ends the writer: what is queued is written, the write-ahead log is merged into the file, the thread ends.
+    /// Appends after this are refused; reads still work. Without it, dropping the journal does the same, unwatched.
+    pub async fn close(&self) -> Result<(), JournalError> {
+        match &self.writer {
+            Some(writer) => writer.close().await,
+            None => Ok(()),
+        }
+    }
+
+    fn writer(&self) -> Result<&Writer, JournalError> {
+        self.writer
+            .as_ref()
+            .ok_or_else(|| JournalError::Unavailable("it was opened for reading only".to_owned()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Journal for SqliteJournal {
+    async fn append(&self, lease: &Lease, draft: Draft) -> Result<Entry, JournalError> {
+        assert_eq!(lease.tenant, draft.credential.tenant, "an append carries the lease of its own tenant");
+        let append = Append { lease: lease.clone(), line: Line::of(&draft)?, follows: draft.follows };
+        let sequence = self.writer()?.ask(|answer| Request::append(append, answer)).await?;
+        Ok(Entry { sequence, at: draft.at, credential: draft.credential, event: draft.event })
+    }
+
+    async fn read(&self, tenant: Option<&TenantId>, after: u64) -> Result<Vec<Entry>, JournalError> {
+        let (reader, tenant) = (Arc::clone(&self.reader), tenant.cloned());
+        blocking(move || {
+            let connection = reader.lock().expect("reading does not panic");
+            reader::read(&connection, tenant.as_ref(), after)
+        })
+        .await
+    }
+
+    async fn acquire(
+        &self,
+        tenant: &TenantId,
+        holder: &str,
+        now: Timestamp,
+        life: Duration,
+    ) -> Result<Option<Lease>, JournalError> {
+        let acquire = Acquire { tenant: tenant.clone(), holder: holder.to_owned(), now, life };
+        self.writer()?.ask(|answer| Request::acquire(acquire, answer)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
+        let lease = lease.clone();
+        self.writer()?.ask(|answer| Request::release(lease, answer)).await
+    }
+
+    async fn verify(&self) -> Result<u64, JournalError> {
+        let path = self.path.clone();
+        // A connection of its own: a check of years must not hold up the readers.
+        blocking(move || reader::verify(&mut schema::open_read_only(&path)?)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
+) -> Result<T, JournalError> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(JournalError::Unavailable(format!("reading was cut short: {error}"))))
+}
