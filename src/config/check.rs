@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 
+use super::assemble::roles;
 use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::{Schedule, reference};
-use super::tenant::{Credential, Tenant, roles};
 use crate::domain::between;
 use crate::domain::names::CredentialName;
-use crate::domain::policy::Policy;
 use crate::domain::window::Window;
 
 /// The slowest rung of the backoff ladder: a rotation may wait this long for its next attempt.
@@ -31,28 +30,26 @@ impl Gaps {
     }
 }
 
-/// Checks a tenant against itself.
-pub(super) fn tenant(root: &Section, tenant: &Tenant, gaps: &mut Gaps, problems: &mut Vec<Problem>) {
+/// Checks a tenant against itself. Works on what was read, so that one bad value hides no other problem.
+pub(super) fn tenant(
+    root: &Section,
+    schedule: Option<&Schedule>,
+    gaps: &mut Gaps,
+    problems: &mut Vec<Problem>,
+) {
     names(root, problems);
-    if root.list("credential").is_empty() {
-        return;
-    }
-    let gap = gaps.widest(&tenant.schedule);
-    for credential in &tenant.credentials {
-        let name = credential.policy.credential.name.as_str();
-        let sections = root.list("credential").iter();
-        let Some(section) = sections.clone().find(|section| section.text("name").as_deref() == Some(name))
-        else {
-            continue;
-        };
-        one_instance_per_role(section, credential, problems);
+    let gap = schedule.map(|schedule| gaps.widest(schedule));
+    let dataspace = root.table("dataspace");
+    for section in root.list("credential") {
+        one_instance_per_role(section, problems);
         let mut report = Report { section, problems };
-        lead(&credential.policy, gap, &mut report);
-        window(&credential.policy, &mut report);
-        soak(&credential.policy, &mut report);
+        lead_and_work(dataspace, &mut report);
+        lead_and_window(&mut report);
+        lead_and_schedule(gap, &mut report);
+        soak(&mut report);
     }
-    if let Some(section) = root.table("dataspace") {
-        dataspace(section, problems);
+    if let Some(section) = dataspace {
+        deadline(section, problems);
     }
 }
 
@@ -63,83 +60,88 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn error(&mut self, key: &'static str, found: &str, expected: String, remedy: &str) {
+    fn error(&mut self, key: &'static str, found: &str, expected: &str, remedy: &str) {
         let problem = Problem::error(self.section.site_of(key), &self.section.path_of(key), found);
         self.problems.push(problem.expected(expected).remedy(remedy));
     }
-}
 
-fn lead(policy: &Policy, gap: Duration, report: &mut Report<'_>) {
-    let lead = time(policy.lead);
-    let found = format!("`lead` in `[[credential]]` is {lead}");
-    let needed = policy.soak + policy.settle + policy.deadline + policy.token_life + SLOWEST_RETRY;
-    if policy.lead < needed {
-        let expected = format!(
-            "at least {}: soak {}, settle {}, deadline {}, token-life {}, slowest retry {}",
-            time(needed),
-            time(policy.soak),
-            time(policy.settle),
-            time(policy.deadline),
-            time(policy.token_life),
-            time(SLOWEST_RETRY)
-        );
-        report.error("lead", &found, expected, "a rotation would not end before its keys do");
-    }
-    let shortest = shortest(policy.window);
-    if policy.lead >= shortest {
-        let expected = format!("less than the window, which may be as short as {}", time(shortest));
-        report.error("lead", &found, expected, "every key would be due the moment it is made");
-    }
-    if gap >= policy.lead {
-        let pause = if gap == Duration::MAX { "for ever".to_owned() } else { time(gap) };
-        let found = format!("{found}, but the schedule pauses for {pause}");
-        report.error(
-            "lead",
-            &found,
-            "a schedule that looks more often".to_owned(),
-            "a rotation could be missed",
-        );
+    /// The section's `lead` with the words for it.
+    fn lead(&self) -> Option<(Duration, String)> {
+        let lead = self.section.span("lead")?;
+        Some((lead, format!("`lead` in `[[credential]]` is {}", time(lead))))
     }
 }
 
-fn window(policy: &Policy, report: &mut Report<'_>) {
-    let is_too_long = match policy.window {
+/// From the moment it is due, a rotation needs this long even if everything goes slowly.
+fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) {
+    let Some((lead, found)) = report.lead() else { return };
+    let of_consumer = |key| dataspace.and_then(|section| section.span(key)).unwrap_or_default();
+    let of_credential = |key| report.section.span(key).unwrap_or_default();
+    let parts = [
+        ("soak", of_credential("soak")),
+        ("settle", of_consumer("settle")),
+        ("deadline", of_consumer("deadline")),
+        ("token-life", of_credential("token-life")),
+        ("slowest retry", SLOWEST_RETRY),
+    ];
+    let needed = parts.iter().map(|(_, span)| *span).sum();
+    if lead < needed {
+        let parts: Vec<String> = parts.iter().map(|(name, span)| format!("{name} {}", time(*span))).collect();
+        let expected = format!("at least {}, which is {}", time(needed), parts.join(" + "));
+        report.error("lead", &found, &expected, "a rotation would not end before its keys do");
+    }
+}
+
+fn lead_and_window(report: &mut Report<'_>) {
+    let Some(window) = report.section.window("window") else { return };
+    let is_too_long = match window {
         Window::Months(months) => months > 12,
         Window::Span(span) => span > Duration::from_hours(365 * 24),
     };
     if is_too_long {
         let found = "`window` in `[[credential]]` is longer than 12 months";
-        report.error(
-            "window",
-            found,
-            "at most `12 months`".to_owned(),
-            "SAP lets these keys expire after that",
-        );
+        report.error("window", found, "at most `12 months`", "SAP lets these keys expire after that");
+    }
+    let Some((lead, found)) = report.lead() else { return };
+    let shortest = shortest(window);
+    if lead >= shortest {
+        let expected = format!("less than the window, which may be as short as {}", time(shortest));
+        report.error("lead", &found, &expected, "every key would be due the moment it is made");
     }
 }
 
-fn soak(policy: &Policy, report: &mut Report<'_>) {
-    let found = format!("`soak` in `[[credential]]` is {}", time(policy.soak));
-    if policy.soak.is_zero() {
-        let remedy = "without it there is no way back";
-        report.error("soak", &found, "more than nothing".to_owned(), remedy);
-    } else if policy.soak < policy.token_life {
-        let site = report.section.site_of("soak");
-        let found = format!("{found}, less than token-life {}", time(policy.token_life));
+fn lead_and_schedule(gap: Option<Duration>, report: &mut Report<'_>) {
+    let (Some(gap), Some((lead, found))) = (gap, report.lead()) else { return };
+    if gap >= lead {
+        let found = format!("{found}, but the schedule pauses for up to {}", time(gap));
+        report.error("lead", &found, "a schedule that looks more often", "a rotation could be missed");
+    }
+}
+
+fn soak(report: &mut Report<'_>) {
+    let (Some(soak), Some(life)) = (report.section.span("soak"), report.section.span("token-life")) else {
+        return;
+    };
+    let found = format!("`soak` in `[[credential]]` is {}", time(soak));
+    if soak.is_zero() {
+        report.error("soak", &found, "more than nothing", "without it there is no way back");
+    } else if soak < life {
+        let found = format!("{found}, less than token-life {}", time(life));
+        let problem =
+            Problem::warning(report.section.site_of("soak"), &report.section.path_of("soak"), found);
         let remedy =
             "a token made with the old key may outlive the soak and hide that the new one does not work";
-        report.problems.push(Problem::warning(site, &report.section.path_of("soak"), found).remedy(remedy));
+        report.problems.push(problem.remedy(remedy));
     }
 }
 
 /// The two roles are two plans, so never one instance.
-fn one_instance_per_role(section: &Section, credential: &Credential, problems: &mut Vec<Problem>) {
+fn one_instance_per_role(section: &Section, problems: &mut Vec<Problem>) {
     let mut seen = BTreeMap::new();
     for (role, keys) in roles(section) {
         let Some(place) = keys.place("service-instance") else { continue };
         if let Some(other) = seen.insert(place, role) {
-            let name = &credential.policy.credential.name;
-            let found = format!("`{role}` of `{name}` has the service instance of `{other}`");
+            let found = format!("`service-instance` in `[{}]` is that of `{other}`, too", keys.path);
             let site = keys.site_of("service-instance");
             let problem = Problem::error(site, &keys.path_of("service-instance"), found);
             problems.push(problem.expected("an instance of plan `api` and one of plan `integration-flow`"));
@@ -163,7 +165,7 @@ fn names(root: &Section, problems: &mut Vec<Problem>) {
     }
 }
 
-fn dataspace(section: &Section, problems: &mut Vec<Problem>) {
+fn deadline(section: &Section, problems: &mut Vec<Problem>) {
     let (Some(deadline), Some(poll)) = (section.span("deadline"), section.span("poll")) else { return };
     if deadline < SHORT_DEADLINE {
         let found = format!("`deadline` in `[dataspace]` is {}", time(deadline));

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::assemble;
 use super::check::{self, Gaps};
 use super::daemon::{self, Daemon};
 use super::document::{self, Node};
@@ -13,7 +14,7 @@ use super::keys;
 use super::problem::{Problem, Severity, Site};
 use super::reader::{self, Section};
 use super::secrets::Look;
-use super::tenant::{self, Tenant};
+use super::tenant::{Credential, IssuerKind, Tenant};
 use super::{Config, Loaded};
 
 /// The longest configuration file that is read.
@@ -29,25 +30,41 @@ const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 /// of the world; `Err` has every problem, errors first in no file, sorted by place.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
-    let config = daemon(path, environment, &mut problems).map(|daemon| {
-        let tenants = tenants(&daemon, environment, &mut problems);
-        Config { daemon, tenants }
-    });
+    let daemon = daemon(path, environment, &mut problems);
+    let tenants = tenants(&daemon, environment, &mut problems);
     problems.sort();
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(problems);
     }
-    let config = config.expect("what is missing was reported as an error");
-    Ok(Loaded { config, warnings: problems })
+    Ok(Loaded { config: Config { daemon, tenants }, warnings: problems })
 }
 
-fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> Option<Daemon> {
-    let node = environment::merge(document(path, problems)?, environment);
-    let folder = folder(path);
-    let look = Look { environment, folder, file_stem: None, allow_http: false };
-    let section = reader::read(keys::DAEMON, &node, &look, problems);
-    let hostname = fs::read_to_string(HOSTNAME).ok().map(|name| name.trim().to_owned());
-    daemon::daemon(&section, hostname.filter(|name| !name.is_empty()), problems)
+/// The daemon's part. Where it is wrong, which was reported, the defaults stand in, so that the tenants are read all
+/// the same and their problems are found in the same run.
+fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> Daemon {
+    let look = Look { environment, folder: folder(path), file_stem: None, allow_http: false };
+    let hostname = fs::read_to_string(HOSTNAME).map(|name| name.trim().to_owned()).unwrap_or_default();
+    let mut stand_in = stand_in(path, &look);
+    let Some(document) = document(path, problems) else { return stand_in };
+    let section = reader::read(keys::DAEMON, &environment::merge(document, environment), &look, problems);
+    if let Some(daemon) = daemon::daemon(&section, &hostname, problems) {
+        return daemon;
+    }
+    assert!(
+        problems.iter().any(|problem| problem.severity == Severity::Error),
+        "what is missing was reported"
+    );
+    stand_in.tenants_dir = section.path("tenants-dir").unwrap_or(stand_in.tenants_dir);
+    let allows_http = section.table("http").and_then(|http| http.flag("allow-http"));
+    stand_in.http.allow_http = allows_http.unwrap_or(stand_in.http.allow_http);
+    stand_in
+}
+
+fn stand_in(path: &Path, look: &Look<'_>) -> Daemon {
+    let mut problems = Vec::new();
+    let smallest = document::read(path, "version = 1").expect("this is TOML");
+    let section = reader::read(keys::DAEMON, &smallest, look, &mut problems);
+    daemon::daemon(&section, "stand-in", &mut problems).expect("every default is right")
 }
 
 fn tenants(daemon: &Daemon, environment: &Environment, problems: &mut Vec<Problem>) -> Vec<Tenant> {
@@ -61,8 +78,11 @@ fn tenants(daemon: &Daemon, environment: &Environment, problems: &mut Vec<Proble
         let look = Look { environment, folder: folder(&path), file_stem, allow_http };
         let root = reader::read(keys::TENANT, &node, &look, problems);
         known.id(&root, problems);
-        if let Some(tenant) = tenant::tenant(&root, daemon, problems) {
-            check::tenant(&root, &tenant, &mut gaps, problems);
+        let schedule = assemble::schedule(root.table("schedule"), &daemon.schedule, problems);
+        check::tenant(&root, schedule.as_deref(), &mut gaps, problems);
+        if let Some(tenant) =
+            schedule.and_then(|schedule| assemble::tenant(&root, schedule, daemon, problems))
+        {
             known.instances(&root, &tenant, problems);
             tenants.push(tenant);
         }
@@ -92,7 +112,8 @@ impl Known {
 
     /// Two tenants may share their instances; more often somebody copied a file and forgot to change them.
     fn instances(&mut self, root: &Section, tenant: &Tenant, problems: &mut Vec<Problem>) {
-        for credential in tenant.credentials.iter().filter(|credential| tenant::is_remote(credential)) {
+        let remote = |credential: &&Credential| credential.issuer == IssuerKind::CloudFoundry;
+        for credential in tenant.credentials.iter().filter(remote) {
             let pin = &credential.policy.pin;
             let key: Vec<String> = [&pin.issuer].into_iter().chain(pin.places.values()).cloned().collect();
             let site = root.site_of("id");

@@ -24,9 +24,11 @@ pub mod daemon;
 pub mod schedule;
 pub mod tenant;
 
+mod assemble;
 mod check;
 
 pub mod load;
+pub mod reference;
 
 #[cfg(test)]
 mod tests;

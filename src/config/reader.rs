@@ -130,8 +130,8 @@ impl Reader<'_> {
         for key in keys {
             match (members.get(key.name), key.need) {
                 (Some(node), _) => self.key(key, node, header, &mut section),
-                (None, Need::Required) => self.missing(key, header),
-                (None, Need::Optional) => {}
+                (None, Need::Required(_)) => self.missing(key, header),
+                (None, Need::Optional(_)) => {}
                 (None, Need::Default(text)) => {
                     let site = header.site.clone();
                     let raw = match key.form {
