@@ -38,6 +38,10 @@ pub(super) fn tenant(
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
         credentials: Vec::new(),
     };
+    if root.has("credential") && root.list("credential").is_empty() {
+        let found = format!("tenant `{}` has no credential: nothing of it will be rotated", tenant.id);
+        problems.push(Problem::warning(root.site_of("credential"), "credential", found));
+    }
     for section in root.list("credential") {
         missing_sections(root, section, problems);
         let credential = credential(root, section, &tenant, daemon, problems);
@@ -77,9 +81,10 @@ fn dataspace(section: &Section, daemon: &Daemon, problems: &mut Vec<Problem>) ->
             .push(Problem::error(&section.site, "dataspace.url", found).remedy("set `url` in `[dataspace]`"));
         return None;
     };
+    let url = url.trim_end_matches('/');
     Some(Dataspace {
         // The connector's own address ends in the path of the protocol; the management calls are beside it.
-        url: url.trim_end_matches('/').trim_end_matches("/api/v1/dsp").to_owned(),
+        url: url.strip_suffix("/api/v1/dsp").unwrap_or(url).to_owned(),
         key,
         base_path: section.text("base-path")?,
         status_words: section
@@ -216,6 +221,7 @@ fn places(section: &Section, issuer: IssuerKind, problems: &mut Vec<Problem>) ->
             (IssuerKind::File, None) => {
                 places.insert(role, Place::Folder);
             }
+            (IssuerKind::CloudFoundry, None) if keys.has("service-instance") => {}
             (IssuerKind::CloudFoundry, None) => {
                 let found = format!("missing key `service-instance` in `[{}]`", keys.path);
                 let expected = super::leaf::expectation(&super::keys::Form::Instance);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeZone, Utc};
 
 use super::assemble::roles;
-use super::problem::{Problem, Site};
+use super::problem::{Problem, Site, lasting};
 use super::reader::Section;
 use super::schedule::{Schedule, reference};
 use crate::domain::between;
@@ -68,7 +68,7 @@ impl Report<'_> {
     /// The section's `lead` with the words for it.
     fn lead(&self) -> Option<(Duration, String)> {
         let lead = self.section.span("lead")?;
-        Some((lead, format!("`lead` in `[[credential]]` is {}", time(lead))))
+        Some((lead, format!("`lead` in `[[credential]]` is {}", lasting(lead))))
     }
 }
 
@@ -86,8 +86,9 @@ fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) {
     ];
     let needed = parts.iter().map(|(_, span)| *span).sum();
     if lead < needed {
-        let parts: Vec<String> = parts.iter().map(|(name, span)| format!("{name} {}", time(*span))).collect();
-        let expected = format!("at least {}, which is {}", time(needed), parts.join(" + "));
+        let parts: Vec<String> =
+            parts.iter().map(|(name, span)| format!("{name} {}", lasting(*span))).collect();
+        let expected = format!("at least {}, which is {}", lasting(needed), parts.join(" + "));
         report.error("lead", &found, &expected, "a rotation would not end before its keys do");
     }
 }
@@ -105,7 +106,7 @@ fn lead_and_window(report: &mut Report<'_>) {
     let Some((lead, found)) = report.lead() else { return };
     let shortest = shortest(window);
     if lead >= shortest {
-        let expected = format!("less than the window, which may be as short as {}", time(shortest));
+        let expected = format!("less than the window, which may be as short as {}", lasting(shortest));
         report.error("lead", &found, &expected, "every key would be due the moment it is made");
     }
 }
@@ -113,7 +114,7 @@ fn lead_and_window(report: &mut Report<'_>) {
 fn lead_and_schedule(gap: Option<Duration>, report: &mut Report<'_>) {
     let (Some(gap), Some((lead, found))) = (gap, report.lead()) else { return };
     if gap >= lead {
-        let found = format!("{found}, but the schedule pauses for up to {}", time(gap));
+        let found = format!("{found}, but the schedule pauses for up to {}", lasting(gap));
         report.error("lead", &found, "a schedule that looks more often", "a rotation could be missed");
     }
 }
@@ -122,11 +123,11 @@ fn soak(report: &mut Report<'_>) {
     let (Some(soak), Some(life)) = (report.section.span("soak"), report.section.span("token-life")) else {
         return;
     };
-    let found = format!("`soak` in `[[credential]]` is {}", time(soak));
+    let found = format!("`soak` in `[[credential]]` is {}", lasting(soak));
     if soak.is_zero() {
         report.error("soak", &found, "more than nothing", "without it there is no way back");
     } else if soak < life {
-        let found = format!("{found}, less than token-life {}", time(life));
+        let found = format!("{found}, less than token-life {}", lasting(life));
         let problem =
             Problem::warning(report.section.site_of("soak"), &report.section.path_of("soak"), found);
         let remedy =
@@ -168,16 +169,16 @@ fn names(root: &Section, problems: &mut Vec<Problem>) {
 fn deadline(section: &Section, problems: &mut Vec<Problem>) {
     let (Some(deadline), Some(poll)) = (section.span("deadline"), section.span("poll")) else { return };
     if deadline < SHORT_DEADLINE {
-        let found = format!("`deadline` in `[dataspace]` is {}", time(deadline));
+        let found = format!("`deadline` in `[dataspace]` is {}", lasting(deadline));
         let problem = Problem::warning(section.site_of("deadline"), &section.path_of("deadline"), found);
         problems.push(
-            problem.expected("at least 25m").remedy("SAP may take 20 minutes for what would then succeed"),
+            problem.expected("at least 25 min").remedy("SAP may take 20 minutes for what would then succeed"),
         );
     }
     if poll >= deadline {
-        let found = format!("`poll` in `[dataspace]` is {}", time(poll));
+        let found = format!("`poll` in `[dataspace]` is {}", lasting(poll));
         let problem = Problem::error(section.site_of("poll"), &section.path_of("poll"), found);
-        problems.push(problem.expected(format!("less than deadline {}", time(deadline))));
+        problems.push(problem.expected(format!("less than deadline {}", lasting(deadline))));
     }
 }
 
@@ -186,8 +187,4 @@ fn shortest(window: Window) -> Duration {
     let starts = (1..=12).map(|month| Utc.with_ymd_and_hms(2026, month, 1, 0, 0, 0).single());
     let starts = starts.map(|start| start.expect("every month has a first day"));
     starts.map(|start| between(start, window.end(start))).min().expect("a year has months")
-}
-
-fn time(span: Duration) -> String {
-    humantime::format_duration(span).to_string()
 }

@@ -107,14 +107,14 @@ pub struct Http {
 
 /// Makes the daemon's configuration; `None` if something is missing, which the reader has reported.
 pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>) -> Option<Daemon> {
-    let control_socket = root.path("control-socket")?;
-    check_socket(root.site_of("control-socket"), &control_socket, problems);
     let instance =
         root.text("instance").or_else(|| Some(hostname.to_owned()).filter(|name| !name.is_empty()));
     if instance.is_none() {
         let problem = Problem::error(&root.site, "instance", "this machine has no host name");
         problems.push(problem.remedy("set `instance`"));
     }
+    let control_socket = root.path("control-socket")?;
+    check_socket(root.site_of("control-socket"), &control_socket, problems);
     Some(Daemon {
         state_dir: root.path("state-dir")?,
         tenants_dir: root.path("tenants-dir")?,

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::document::{Node, Raw};
 use super::keys::Form;
-use super::problem::{nearest, shown};
+use super::problem::{lasting, nearest, shown};
 use super::schedule::{BadSchedule, Schedule};
 use super::secrets::{self, Look};
 use super::tenant::Place;
@@ -69,9 +69,9 @@ pub(super) fn parse(form: &Form, node: &Node, look: &Look<'_>) -> Result<Leaf, C
         Form::Table(_) | Form::Tables(_) => unreachable!("sections are read by the reader"),
         _ => {
             let text = text_of(node, form)?;
-            let complaint = |what: &str| Complaint::new(format!("is `{}`{what}", shown(text)));
+            let found = if text.is_empty() { "is empty".to_owned() } else { format!("is `{}`", shown(text)) };
             from_text(form, text, look).map_err(|why| match why {
-                Why::Unfit => complaint("").expected(expectation(form)),
+                Why::Unfit => Complaint::new(found).expected(expectation(form)),
                 Why::Other(complaint) => complaint,
             })
         }
@@ -120,7 +120,6 @@ fn from_text(form: &Form, text: &str, look: &Look<'_>) -> Result<Leaf, Why> {
 
 /// What a form wants, for messages and the reference.
 pub(super) fn expectation(form: &Form) -> String {
-    let time = humantime::format_duration;
     match form {
         Form::Version => "`1`".to_owned(),
         Form::Word => "1 to 48 characters of a-z, 0-9 and `-`, the first a letter or digit".to_owned(),
@@ -130,7 +129,7 @@ pub(super) fn expectation(form: &Form) -> String {
         Form::Count(least, most) => format!("a whole number from {least} to {most}"),
         Form::Flag => "`true` or `false`".to_owned(),
         Form::Span(least, most) => {
-            format!("a duration such as `5 min`, from {} to {}", time(*least), time(*most))
+            format!("a duration such as `5 min`, from {} to {}", lasting(*least), lasting(*most))
         }
         Form::Window => "calendar months such as `12 months`, or a duration such as `90 days`".to_owned(),
         Form::Size(least, most) => format!("a size such as `1 MiB`, from {least} to {most} bytes"),
@@ -213,7 +212,7 @@ fn words(node: &Node, meanings: &'static [&'static str]) -> Result<Leaf, Complai
     for (word, node) in members {
         let form = Form::Choice(meanings, &[]);
         let at = |complaint: Complaint| Complaint {
-            found: format!("says of `{}` what {}", shown(word), complaint.found),
+            found: format!("has `{}`, which {}", shown(word), complaint.found),
             ..complaint
         };
         let meaning = text_of(node, &form).and_then(|text| choice(text, meanings, &[])).map_err(at)?;

@@ -27,7 +27,7 @@ const TENANT_LIMIT: usize = 100_000;
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
 /// Reads the configuration at `path`, the environment over it, and the tenants beside it. Reads files and nothing else
-/// of the world; `Err` has every problem, errors first in no file, sorted by place.
+/// of the world. `Err` has every problem, warnings among them, sorted by place.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
     let daemon = daemon(path, environment, &mut problems);

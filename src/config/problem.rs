@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether the daemon may go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,11 +135,28 @@ impl fmt::Display for Problem {
 /// Text from outside as it may stand in a message: one line, not long.
 pub(super) fn shown(text: &str) -> String {
     const LIMIT: usize = 48;
-    let mut short: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
+    let plain = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    let mut short: String = text.chars().take(LIMIT).map(plain).collect();
     if text.chars().nth(LIMIT).is_some() {
         short.push('…');
     }
     short
+}
+
+/// A duration as people write it. `humantime` alone would turn 30 days into months of 30.44.
+pub(super) fn lasting(span: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(24 * 3600, "days"), (3600, "h"), (60, "min"), (1, "s")];
+    let mut rest = span.as_secs();
+    let mut parts = Vec::new();
+    for (seconds, unit) in UNITS {
+        let number = rest / seconds;
+        rest %= seconds;
+        if number > 0 {
+            let unit = if (number, unit) == (1, "days") { "day" } else { unit };
+            parts.push(format!("{number} {unit}"));
+        }
+    }
+    if parts.is_empty() { humantime::format_duration(span).to_string() } else { parts.join(" ") }
 }
 
 /// The one of `names` that `word` most likely meant.

@@ -25,9 +25,11 @@ pub(super) struct Section {
     pub(super) site: Site,
     /// Its path, for example `credential.keys`; empty for the whole file.
     pub(super) path: String,
-    leaves: BTreeMap<&'static str, (Site, Leaf)>,
+    leaves: BTreeMap<&'static str, Leaf>,
     tables: BTreeMap<&'static str, Section>,
     lists: BTreeMap<&'static str, Vec<Section>>,
+    /// Where each key was written, right or wrong.
+    written: BTreeMap<&'static str, Site>,
 }
 
 macro_rules! getters {
@@ -35,7 +37,7 @@ macro_rules! getters {
         impl Section {
             $($(#[$doc])* pub(super) fn $name(&self, key: &'static str) -> Option<$type> {
                 match self.leaves.get(key) {
-                    Some((_, Leaf::$variant(value))) => Some(value.clone()),
+                    Some(Leaf::$variant(value)) => Some(value.clone()),
                     Some(_) => unreachable!("`{key}` has another form in the table of keys"),
                     None => None,
                 }
@@ -74,8 +76,12 @@ impl Section {
 
     /// Where `key` was written; the section, if it was not.
     pub(super) fn site_of(&self, key: &'static str) -> &Site {
-        let table = self.tables.get(key).map(|table| &table.site);
-        self.leaves.get(key).map(|(site, _)| site).or(table).unwrap_or(&self.site)
+        self.written.get(key).unwrap_or(&self.site)
+    }
+
+    /// Whether `key` was written, right or wrong.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.written.contains_key(key)
     }
 
     /// The path of `key` in the file.
@@ -112,6 +118,16 @@ struct Header<'a> {
     site: &'a Site,
 }
 
+impl Header<'_> {
+    fn called(&self, key: &Key) -> String {
+        if self.path.is_empty() {
+            format!("`{}`", key.name)
+        } else {
+            format!("`{}` {}", key.name, self.label)
+        }
+    }
+}
+
 impl Reader<'_> {
     fn section(
         &mut self,
@@ -126,10 +142,14 @@ impl Reader<'_> {
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             lists: BTreeMap::new(),
+            written: BTreeMap::new(),
         };
         for key in keys {
             match (members.get(key.name), key.need) {
-                (Some(node), _) => self.key(key, node, header, &mut section),
+                (Some(node), _) => {
+                    section.written.insert(key.name, node.site.clone());
+                    self.key(key, node, header, &mut section);
+                }
                 (None, Need::Required(_)) => self.missing(key, header),
                 (None, Need::Optional(_)) => {}
                 (None, Need::Default(text)) => {
@@ -157,14 +177,19 @@ impl Reader<'_> {
                 let sections = nodes.iter().filter_map(|node| self.item(key, keys, node, header)).collect();
                 section.lists.insert(key.name, sections);
             }
-            (Form::Table(_), _) => self.wrong_shape(key, node, header, "a section"),
-            (Form::Tables(_), _) => self.wrong_shape(key, node, header, "a list of sections"),
+            (Form::Table(_), _) => self.wrong_shape(
+                key,
+                node,
+                header,
+                &format!("a section `[{}]`", joined(header.path, key.name)),
+            ),
+            (Form::Tables(_), _) => self.wrong_shape(key, node, header, &format!("`[[{}]]`", key.name)),
             (form, _) => match leaf::parse(form, node, self.look) {
                 Ok(leaf) => {
-                    section.leaves.insert(key.name, (node.site.clone(), leaf));
+                    section.leaves.insert(key.name, leaf);
                 }
                 Err(complaint) => {
-                    let found = format!("`{}` {} {}", key.name, header.label, complaint.found);
+                    let found = format!("{} {}", header.called(key), complaint.found);
                     let problem = Problem::error(&node.site, &joined(header.path, key.name), found);
                     self.problems.push(problem.expected(complaint.expected).remedy(complaint.remedy));
                 }
@@ -183,7 +208,7 @@ impl Reader<'_> {
     }
 
     fn wrong_shape(&mut self, key: &Key, node: &Node, header: &Header<'_>, expected: &str) {
-        let found = format!("`{}` {} is {}", key.name, header.label, node.raw.kind());
+        let found = format!("{} is {}", header.called(key), node.raw.kind());
         let path = joined(header.path, key.name);
         self.problems.push(Problem::error(&node.site, &path, found).expected(expected));
     }

@@ -35,7 +35,7 @@ impl Eq for Schedule {}
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSchedule {
     /// Another number of fields than six.
-    #[error("has {0} fields")]
+    #[error("is not six fields but {0}")]
     Fields(usize),
     /// A field that means nothing.
     #[error("is no cron expression ({0})")]
