@@ -1,6 +1,7 @@
 //! A daemon that keeps the credentials of SAP BTP tenants fresh.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod journal;

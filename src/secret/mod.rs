@@ -1,7 +1,9 @@
 //! Secrets and the keys they stand in.
 //!
-//! A secret has no `Debug`, is wiped when dropped, and can be compared without being shown. Service keys are read
-//! exactly as they were downloaded, in every JSON shape SAP uses (facts: service keys).
+//! A secret shows nothing in `Debug`, is wiped when dropped, and can be compared without being shown. Service keys
+//! are read exactly as they were downloaded, in every JSON shape SAP uses ([`service_key`]).
+
+pub mod service_key;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +39,14 @@ impl Secret {
     }
 }
 
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
@@ -44,7 +54,7 @@ impl fmt::Debug for Secret {
 }
 
 /// How a client proves who it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientProof {
     /// With a client secret in the form body.
     Secret(Secret),
@@ -58,7 +68,7 @@ pub enum ClientProof {
 }
 
 /// A service key or binding, as far as anybody here needs it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServiceKey {
     /// The client id: opaque text, the same for all keys of an instance, and not for logs.
     pub client_id: String,

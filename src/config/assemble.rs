@@ -1,0 +1,247 @@
+//! From the sections of a tenant's file to the tenant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use super::daemon::Daemon;
+use super::problem::Problem;
+use super::reader::Section;
+use super::schedule::Schedule;
+use super::tenant::{CloudFoundry, ConsumerKind, Credential, Dataspace, Files, IssuerKind, Place, Tenant};
+use super::url;
+use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
+use crate::domain::observation::Verdict;
+use crate::domain::policy::{Pin, Policy, Provision};
+use crate::secret::ServiceKey;
+
+/// Old keys are retired in this order: a dead `ciapi` stops deployments, a dead `cirt` stops data transfer.
+const RETIRED_IN: [Role; 2] = [Role::Ciapi, Role::Cirt];
+
+/// Makes a tenant. `None` if something is missing, which was reported.
+pub(super) fn tenant(
+    root: &Section,
+    schedule: Arc<Schedule>,
+    daemon: &Daemon,
+    problems: &mut Vec<Problem>,
+) -> Option<Tenant> {
+    let id: TenantId = root.text("id")?.parse().ok()?;
+    let dataspace = root.table("dataspace");
+    let cloud_foundry = root.table("cloud-foundry");
+    let files = root.table("files");
+    let mut tenant = Tenant {
+        id,
+        schedule,
+        dataspace: dataspace.and_then(|section| self::dataspace(section, daemon, problems)),
+        cloud_foundry: cloud_foundry.and_then(self::cloud_foundry),
+        files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
+        credentials: Vec::new(),
+    };
+    if root.has("credential") && root.list("credential").is_empty() {
+        let found = format!("tenant `{}` has no credential: nothing of it will be rotated", tenant.id);
+        problems.push(Problem::warning(root.site_of("credential"), "credential", found));
+    }
+    for section in root.list("credential") {
+        missing_sections(root, section, problems);
+        let credential = credential(root, section, &tenant, daemon, problems);
+        tenant.credentials.extend(credential);
+    }
+    Some(tenant)
+}
+
+/// The tenant's own schedule, or the daemon's.
+pub(super) fn schedule(
+    own: Option<&Section>,
+    daemon: &Arc<Schedule>,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Schedule>> {
+    let Some(own) = own else { return Some(Arc::clone(daemon)) };
+    let cron = own.text("cron").unwrap_or_else(|| daemon.text().to_owned());
+    let zone: Tz = own.zone("zone").unwrap_or_else(|| daemon.zone());
+    match Schedule::new(&cron, zone) {
+        Ok(schedule) => Some(Arc::new(schedule)),
+        Err(why) => {
+            problems.push(Problem::error(
+                &own.site,
+                &own.path_of("cron"),
+                format!("the schedule {why} in {zone}"),
+            ));
+            None
+        }
+    }
+}
+
+fn dataspace(section: &Section, daemon: &Daemon, problems: &mut Vec<Problem>) -> Option<Dataspace> {
+    let key = *section.service_key("service-key")?;
+    check_key(section, &key, daemon, problems);
+    let Some(url) = section.text("url").or_else(|| key.url.clone()) else {
+        let found = "the service key of `[dataspace]` has no address";
+        problems
+            .push(Problem::error(&section.site, "dataspace.url", found).remedy("set `url` in `[dataspace]`"));
+        return None;
+    };
+    let url = url.trim_end_matches('/');
+    Some(Dataspace {
+        // The connector's own address ends in the path of the protocol; the management calls are beside it.
+        url: url.strip_suffix("/api/v1/dsp").unwrap_or(url).to_owned(),
+        key,
+        base_path: section.text("base-path")?,
+        status_words: section
+            .words("status-words")
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(verdict)
+            .collect(),
+    })
+}
+
+/// The addresses inside a service key obey the same rules as those in the file, and its role is guessed.
+fn check_key(section: &Section, key: &ServiceKey, daemon: &Daemon, problems: &mut Vec<Problem>) {
+    let site = section.site_of("service-key");
+    let path = section.path_of("service-key");
+    let from_key = if section.text("url").is_some() { None } else { key.url.as_deref() };
+    for (name, address) in [("tokenurl", Some(key.token_url.as_str())), ("url", from_key)] {
+        let Some(Err(complaint)) = address.map(|address| url::checked(address, daemon.http.allow_http))
+        else {
+            continue;
+        };
+        let found = format!("`{name}` of the service key of `[dataspace]` {}", complaint.found);
+        problems
+            .push(Problem::error(site, &path, found).expected(complaint.expected).remedy(complaint.remedy));
+    }
+    if let Some(role) = key.role_hint() {
+        let found = format!("the service key of `[dataspace]` looks like one for `{role}`");
+        let expected = "a key of Data Space Integration API Access";
+        problems
+            .push(Problem::warning(site, &path, found).expected(expected).remedy("check which key this is"));
+    }
+}
+
+fn verdict((word, meaning): (String, String)) -> Option<(String, Verdict)> {
+    let verdict = match meaning.as_str() {
+        "success" => Verdict::Success,
+        "in-progress" => Verdict::InProgress,
+        "error" => Verdict::Error,
+        "not-provisioned" => Verdict::NotProvisioned,
+        _ => return None,
+    };
+    Some((word, verdict))
+}
+
+fn cloud_foundry(section: &Section) -> Option<CloudFoundry> {
+    let login = section.table("login")?;
+    Some(CloudFoundry {
+        api: section.text("api")?,
+        user: login.text("user")?,
+        password: login.password("password")?,
+        origin: login.text("origin"),
+        uaa: section.text("uaa"),
+    })
+}
+
+/// The sections a credential rests on must be there, even if empty of sense otherwise.
+fn missing_sections(root: &Section, section: &Section, problems: &mut Vec<Problem>) {
+    for key in ["issuer", "consumer"] {
+        let Some(kind) = section.text(key) else { continue };
+        let (table, needed) = match kind.as_str() {
+            "cloud-foundry" => (root.table("cloud-foundry"), "cloud-foundry"),
+            "file" => (root.table("files"), "files"),
+            _ => (root.table("dataspace"), "dataspace"),
+        };
+        if table.is_none() {
+            let found =
+                format!("`{key}` in `[[credential]]` is `{kind}`, but there is no section `[{needed}]`");
+            problems.push(Problem::error(section.site_of(key), &section.path_of(key), found));
+        }
+    }
+}
+
+fn credential(
+    root: &Section,
+    section: &Section,
+    tenant: &Tenant,
+    daemon: &Daemon,
+    problems: &mut Vec<Problem>,
+) -> Option<Credential> {
+    let issuer = IssuerKind::of(&section.text("issuer")?)?;
+    let consumer = ConsumerKind::of(&section.text("consumer")?)?;
+    let places = places(section, issuer, problems);
+    let dataspace_section = root.table("dataspace")?;
+    let dataspace = tenant.dataspace.as_ref()?;
+    let pin = Pin {
+        issuer: match issuer {
+            IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref()?.api.clone(),
+            IssuerKind::File => tenant.files.as_ref()?.folder.display().to_string(),
+        },
+        places: places.iter().map(|(role, place)| (*role, place.to_string())).collect(),
+        consumer: format!("{}{}", dataspace.url, dataspace.base_path),
+    };
+    let policy = Policy {
+        credential: CredentialId { tenant: tenant.id.clone(), name: section.text("name")?.parse().ok()? },
+        roles: RETIRED_IN.to_vec(),
+        window: section.window("window")?,
+        lead: section.span("lead")?,
+        soak: section.span("soak")?,
+        settle: dataspace_section.span("settle")?,
+        provision: provision(&dataspace_section.text("provision")?)?,
+        deadline: dataspace_section.span("deadline")?,
+        poll: dataspace_section.span("poll")?,
+        token_life: section.span("token-life")?,
+        propagation: section.span("propagation")?,
+        lag: section.span("lag")?,
+        evidence_life: section.span("evidence-life")?,
+        retire_foreign: section.flag("retire-foreign")?,
+        in_use: in_use(section),
+        limits: daemon.limits,
+        pin,
+    };
+    Some(Credential { policy, issuer, consumer, places })
+}
+
+fn provision(word: &str) -> Option<Provision> {
+    match word {
+        "when-needed" => Some(Provision::WhenNeeded),
+        "always" => Some(Provision::Always),
+        "never" => Some(Provision::Never),
+        _ => None,
+    }
+}
+
+/// Where each role's keys are: an instance at Cloud Foundry, the folder with files.
+fn places(section: &Section, issuer: IssuerKind, problems: &mut Vec<Problem>) -> BTreeMap<Role, Place> {
+    let mut places = BTreeMap::new();
+    for (role, keys) in roles(section) {
+        let site = keys.site_of("service-instance");
+        let path = keys.path_of("service-instance");
+        match (issuer, keys.place("service-instance")) {
+            (IssuerKind::CloudFoundry, Some(place)) => {
+                places.insert(role, place);
+            }
+            (IssuerKind::File, None) => {
+                places.insert(role, Place::Folder);
+            }
+            (IssuerKind::CloudFoundry, None) if keys.has("service-instance") => {}
+            (IssuerKind::CloudFoundry, None) => {
+                let found = format!("missing key `service-instance` in `[{}]`", keys.path);
+                let expected = super::leaf::expectation(&super::keys::Form::Instance);
+                problems.push(Problem::error(site, &path, found).expected(expected));
+            }
+            (IssuerKind::File, Some(_)) => {
+                let found = format!("`service-instance` in `[{}]` means nothing to issuer `file`", keys.path);
+                problems.push(Problem::error(site, &path, found).remedy("take it out"));
+            }
+        }
+    }
+    places
+}
+
+fn in_use(section: &Section) -> BTreeMap<Role, KeyName> {
+    roles(section).filter_map(|(role, keys)| Some((role, KeyName(keys.text("key")?)))).collect()
+}
+
+/// The section of each role of a credential.
+pub(super) fn roles(section: &Section) -> impl Iterator<Item = (Role, &Section)> {
+    let keys = section.table("keys");
+    Role::ALL.into_iter().filter_map(move |role| Some((role, keys?.table(role.as_str())?)))
+}

@@ -1,0 +1,190 @@
+//! What single values cannot show: whether they make sense together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{TimeZone, Utc};
+
+use super::assemble::roles;
+use super::problem::{Problem, Site, lasting};
+use super::reader::Section;
+use super::schedule::{Schedule, reference};
+use crate::domain::between;
+use crate::domain::names::CredentialName;
+use crate::domain::window::Window;
+
+/// The slowest rung of the backoff ladder: a rotation may wait this long for its next attempt.
+const SLOWEST_RETRY: Duration = Duration::from_hours(6);
+
+/// SAP's own limit to the consumer's work is 20 minutes; a deadline this near to it halts what would have worked.
+const SHORT_DEADLINE: Duration = Duration::from_mins(25);
+
+/// The longest pause of a schedule, found once per expression and zone: many tenants share a few.
+#[derive(Default)]
+pub(super) struct Gaps(BTreeMap<(String, &'static str), Duration>);
+
+impl Gaps {
+    fn widest(&mut self, schedule: &Schedule) -> Duration {
+        let key = (schedule.text().to_owned(), schedule.zone().name());
+        *self.0.entry(key).or_insert_with(|| schedule.widest_gap(reference()))
+    }
+}
+
+/// Checks a tenant against itself. Works on what was read, so that one bad value hides no other problem.
+pub(super) fn tenant(
+    root: &Section,
+    schedule: Option<&Schedule>,
+    gaps: &mut Gaps,
+    problems: &mut Vec<Problem>,
+) {
+    names(root, problems);
+    let gap = schedule.map(|schedule| gaps.widest(schedule));
+    let dataspace = root.table("dataspace");
+    for section in root.list("credential") {
+        one_instance_per_role(section, problems);
+        let mut report = Report { section, problems };
+        lead_and_work(dataspace, &mut report);
+        lead_and_window(&mut report);
+        lead_and_schedule(gap, &mut report);
+        soak(&mut report);
+    }
+    if let Some(section) = dataspace {
+        deadline(section, problems);
+    }
+}
+
+/// Puts a section's name and place to what is found.
+struct Report<'a> {
+    section: &'a Section,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Report<'_> {
+    fn error(&mut self, key: &'static str, found: &str, expected: &str, remedy: &str) {
+        let problem = Problem::error(self.section.site_of(key), &self.section.path_of(key), found);
+        self.problems.push(problem.expected(expected).remedy(remedy));
+    }
+
+    /// The section's `lead` with the words for it.
+    fn lead(&self) -> Option<(Duration, String)> {
+        let lead = self.section.span("lead")?;
+        Some((lead, format!("`lead` in `[[credential]]` is {}", lasting(lead))))
+    }
+}
+
+/// From the moment it is due, a rotation needs this long even if everything goes slowly.
+fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) {
+    let Some((lead, found)) = report.lead() else { return };
+    let of_consumer = |key| dataspace.and_then(|section| section.span(key)).unwrap_or_default();
+    let of_credential = |key| report.section.span(key).unwrap_or_default();
+    let parts = [
+        ("soak", of_credential("soak")),
+        ("settle", of_consumer("settle")),
+        ("deadline", of_consumer("deadline")),
+        ("token-life", of_credential("token-life")),
+        ("slowest retry", SLOWEST_RETRY),
+    ];
+    let needed = parts.iter().map(|(_, span)| *span).sum();
+    if lead < needed {
+        let parts: Vec<String> =
+            parts.iter().map(|(name, span)| format!("{name} {}", lasting(*span))).collect();
+        let expected = format!("at least {}, which is {}", lasting(needed), parts.join(" + "));
+        report.error("lead", &found, &expected, "a rotation would not end before its keys do");
+    }
+}
+
+fn lead_and_window(report: &mut Report<'_>) {
+    let Some(window) = report.section.window("window") else { return };
+    let is_too_long = match window {
+        Window::Months(months) => months > 12,
+        Window::Span(span) => span > Duration::from_hours(365 * 24),
+    };
+    if is_too_long {
+        let found = "`window` in `[[credential]]` is longer than 12 months";
+        report.error("window", found, "at most `12 months`", "SAP lets these keys expire after that");
+    }
+    let Some((lead, found)) = report.lead() else { return };
+    let shortest = shortest(window);
+    if lead >= shortest {
+        let expected = format!("less than the window, which may be as short as {}", lasting(shortest));
+        report.error("lead", &found, &expected, "every key would be due the moment it is made");
+    }
+}
+
+fn lead_and_schedule(gap: Option<Duration>, report: &mut Report<'_>) {
+    let (Some(gap), Some((lead, found))) = (gap, report.lead()) else { return };
+    if gap >= lead {
+        let found = format!("{found}, but the schedule pauses for up to {}", lasting(gap));
+        report.error("lead", &found, "a schedule that looks more often", "a rotation could be missed");
+    }
+}
+
+fn soak(report: &mut Report<'_>) {
+    let (Some(soak), Some(life)) = (report.section.span("soak"), report.section.span("token-life")) else {
+        return;
+    };
+    let found = format!("`soak` in `[[credential]]` is {}", lasting(soak));
+    if soak.is_zero() {
+        report.error("soak", &found, "more than nothing", "without it there is no way back");
+    } else if soak < life {
+        let found = format!("{found}, less than token-life {}", lasting(life));
+        let problem =
+            Problem::warning(report.section.site_of("soak"), &report.section.path_of("soak"), found);
+        let remedy =
+            "a token made with the old key may outlive the soak and hide that the new one does not work";
+        report.problems.push(problem.remedy(remedy));
+    }
+}
+
+/// The two roles are two plans, so never one instance.
+fn one_instance_per_role(section: &Section, problems: &mut Vec<Problem>) {
+    let mut seen = BTreeMap::new();
+    for (role, keys) in roles(section) {
+        let Some(place) = keys.place("service-instance") else { continue };
+        if let Some(other) = seen.insert(place, role) {
+            let found = format!("`service-instance` in `[{}]` is that of `{other}`, too", keys.path);
+            let site = keys.site_of("service-instance");
+            let problem = Problem::error(site, &keys.path_of("service-instance"), found);
+            problems.push(problem.expected("an instance of plan `api` and one of plan `integration-flow`"));
+        }
+    }
+}
+
+fn names(root: &Section, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<CredentialName, Site> = BTreeMap::new();
+    for section in root.list("credential") {
+        let Some(name) = section.text("name").and_then(|name| name.parse::<CredentialName>().ok()) else {
+            continue;
+        };
+        let site = section.site_of("name");
+        if let Some(first) = seen.get(&name) {
+            let found = format!("credential `{name}` is already there, at {first}");
+            problems.push(Problem::error(site, "credential.name", found).expected("a name of its own"));
+        } else {
+            seen.insert(name, site.clone());
+        }
+    }
+}
+
+fn deadline(section: &Section, problems: &mut Vec<Problem>) {
+    let (Some(deadline), Some(poll)) = (section.span("deadline"), section.span("poll")) else { return };
+    if deadline < SHORT_DEADLINE {
+        let found = format!("`deadline` in `[dataspace]` is {}", lasting(deadline));
+        let problem = Problem::warning(section.site_of("deadline"), &section.path_of("deadline"), found);
+        problems.push(
+            problem.expected("at least 25 min").remedy("SAP may take 20 minutes for what would then succeed"),
+        );
+    }
+    if poll >= deadline {
+        let found = format!("`poll` in `[dataspace]` is {}", lasting(poll));
+        let problem = Problem::error(section.site_of("poll"), &section.path_of("poll"), found);
+        problems.push(problem.expected(format!("less than deadline {}", lasting(deadline))));
+    }
+}
+
+/// The shortest the window can be: calendar months differ. No year is shorter than 2026 and 2027.
+fn shortest(window: Window) -> Duration {
+    let starts = (1..=12).map(|month| Utc.with_ymd_and_hms(2026, month, 1, 0, 0, 0).single());
+    let starts = starts.map(|start| start.expect("every month has a first day"));
+    starts.map(|start| between(start, window.end(start))).min().expect("a year has months")
+}

@@ -1,0 +1,175 @@
+//! What `rekeyd.toml` says, made certain.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::problem::{Problem, Site};
+use super::reader::Section;
+use super::schedule::Schedule;
+use crate::domain::policy::Limits;
+
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$each])* $variant),+ }
+
+        impl $name {
+            /// Every word, as it is written.
+            pub const WORDS: &[&str] = &[$($word),+];
+
+            /// The word, as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            pub(super) fn of(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+pub(super) use choice;
+
+choice! {
+    /// What SIGUSR1 rotates.
+    Usr1 {
+        /// What is due, at once.
+        Due = "due",
+        /// Everything.
+        All = "all",
+        /// Nothing.
+        Ignore = "ignore",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    LogFormat {
+        /// Text on a terminal, JSON elsewhere.
+        Auto = "auto",
+        /// Lines for people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
+}
+
+/// What the daemon is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// Where the journal is.
+    pub state_dir: PathBuf,
+    /// Where the tenants' files are.
+    pub tenants_dir: PathBuf,
+    /// Where commands reach it.
+    pub control_socket: PathBuf,
+    /// Its name in leases, logs and the journal.
+    pub instance: String,
+    /// How many tenants are worked on at once.
+    pub concurrency: usize,
+    /// When it looks, unless a tenant says otherwise.
+    pub schedule: Arc<Schedule>,
+    /// How long a lease outlives the last sign of its owner.
+    pub lease_life: Duration,
+    /// Where metrics and status are served; nowhere if `None`.
+    pub listen: Option<SocketAddr>,
+    /// Which events are logged: a filter.
+    pub log_level: String,
+    /// How they look.
+    pub log_format: LogFormat,
+    /// The way out.
+    pub http: Http,
+    /// What SIGUSR1 rotates.
+    pub usr1: Usr1,
+    /// The limits of every credential.
+    pub limits: Limits,
+}
+
+/// The way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long a server may be silent.
+    pub read_timeout: Duration,
+    /// How long one call may take altogether.
+    pub total_timeout: Duration,
+    /// Further certificate authorities, PEM.
+    pub ca_certificates: Option<String>,
+    /// The longest answer that is read, in bytes.
+    pub max_body: u64,
+    /// Whether addresses may be `http`.
+    pub allow_http: bool,
+}
+
+/// Makes the daemon's configuration; `None` if something is missing, which the reader has reported.
+pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>) -> Option<Daemon> {
+    let instance =
+        root.text("instance").or_else(|| Some(hostname.to_owned()).filter(|name| !name.is_empty()));
+    if instance.is_none() {
+        let problem = Problem::error(&root.site, "instance", "this machine has no host name");
+        problems.push(problem.remedy("set `instance`"));
+    }
+    let control_socket = root.path("control-socket")?;
+    check_socket(root.site_of("control-socket"), &control_socket, problems);
+    Some(Daemon {
+        state_dir: root.path("state-dir")?,
+        tenants_dir: root.path("tenants-dir")?,
+        control_socket,
+        instance: instance?,
+        concurrency: root.count("concurrency")?,
+        schedule: schedule(root.table("schedule")?, problems)?,
+        lease_life: root.table("lease")?.span("life")?,
+        listen: root.table("web")?.listen("listen")?,
+        log_level: root.table("log")?.text("level")?,
+        log_format: LogFormat::of(&root.table("log")?.text("format")?)?,
+        http: http(root.table("http")?)?,
+        usr1: Usr1::of(&root.table("signal")?.text("usr1")?)?,
+        limits: limits(root.table("limits")?)?,
+    })
+}
+
+fn schedule(section: &Section, problems: &mut Vec<Problem>) -> Option<Arc<Schedule>> {
+    let (cron, zone) = (section.text("cron")?, section.zone("zone")?);
+    let problem = |why| {
+        let site = section.site_of("cron");
+        Problem::error(site, &section.path_of("cron"), format!("the schedule {why} in {zone}"))
+    };
+    Schedule::new(&cron, zone).map(Arc::new).map_err(|why| problems.push(problem(why))).ok()
+}
+
+fn http(section: &Section) -> Option<Http> {
+    Some(Http {
+        connect_timeout: section.span("connect-timeout")?,
+        read_timeout: section.span("read-timeout")?,
+        total_timeout: section.span("total-timeout")?,
+        ca_certificates: section.text("ca-file"),
+        max_body: section.size("max-body")?,
+        allow_http: section.flag("allow-http")?,
+    })
+}
+
+fn limits(section: &Section) -> Option<Limits> {
+    Some(Limits {
+        attempts: u32::try_from(section.count("attempts")?).ok()?,
+        cycles: u32::try_from(section.count("cycles")?).ok()?,
+        keys_per_role: section.count("keys-per-role")?,
+        stage_time: section.span("stage-time")?,
+    })
+}
+
+/// Linux takes 107 bytes in the address of a socket (unix(7)).
+fn check_socket(site: &Site, path: &std::path::Path, problems: &mut Vec<Problem>) {
+    const LIMIT: usize = 107;
+    let length = path.as_os_str().len();
+    if length > LIMIT {
+        let found = format!("`control-socket` is {length} bytes long");
+        problems.push(
+            Problem::error(site, "control-socket", found)
+                .expected(format!("a path of at most {LIMIT} bytes")),
+        );
+    }
+}

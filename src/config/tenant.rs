@@ -1,0 +1,124 @@
+//! What a tenant's file says, made certain.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::daemon::choice;
+use super::schedule::Schedule;
+use crate::domain::names::{Role, TenantId};
+use crate::domain::observation::Verdict;
+use crate::domain::policy::Policy;
+use crate::secret::{Secret, ServiceKey};
+
+choice! {
+    /// Where keys are made.
+    IssuerKind {
+        /// Service keys of Cloud Foundry.
+        CloudFoundry = "cloud-foundry",
+        /// Files that somebody else writes.
+        File = "file",
+    }
+}
+
+choice! {
+    /// Who is given a credential.
+    ConsumerKind {
+        /// SAP Data Space Integration.
+        Dataspace = "dataspace",
+    }
+}
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// When it is looked at.
+    pub schedule: Arc<Schedule>,
+    /// Its Data Space Integration.
+    pub dataspace: Option<Dataspace>,
+    /// Its Cloud Foundry.
+    pub cloud_foundry: Option<CloudFoundry>,
+    /// Its folder of keys.
+    pub files: Option<Files>,
+    /// What is rotated.
+    pub credentials: Vec<Credential>,
+}
+
+/// SAP Data Space Integration, as a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataspace {
+    /// How rekeyd logs in.
+    pub key: ServiceKey,
+    /// The connector's address, without a slash at its end.
+    pub url: String,
+    /// What comes between the address and the calls.
+    pub base_path: String,
+    /// What status words mean that rekeyd does not know.
+    pub status_words: BTreeMap<String, Verdict>,
+}
+
+/// Cloud Foundry, as an issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudFoundry {
+    /// The API endpoint, without a slash at its end.
+    pub api: String,
+    /// The technical user.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// Its identity provider.
+    pub origin: Option<String>,
+    /// The login server, where it is not the one the API names.
+    pub uaa: Option<String>,
+}
+
+/// A folder of keys, as an issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+/// What is rotated as a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// What the operator wants.
+    pub policy: Policy,
+    /// Where its keys are made.
+    pub issuer: IssuerKind,
+    /// Who is given it.
+    pub consumer: ConsumerKind,
+    /// Where the keys of each role are.
+    pub places: BTreeMap<Role, Place>,
+}
+
+/// Where the keys of one role are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A service instance, by guid in lower case.
+    Guid(String),
+    /// A service instance, by name.
+    Named {
+        /// The organization.
+        org: String,
+        /// The space.
+        space: String,
+        /// The instance.
+        name: String,
+    },
+    /// The tenant's folder.
+    Folder,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guid(guid) => f.write_str(guid),
+            Self::Named { org, space, name } => write!(f, "{org}/{space}/{name}"),
+            Self::Folder => f.write_str("folder"),
+        }
+    }
+}

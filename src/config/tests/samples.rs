@@ -1,0 +1,68 @@
+//! The shipped files: they load, and the reference says what the program says.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Edit, SERVICE_KEY, World, loaded};
+use crate::config::Loaded;
+use crate::config::reference::{TENANT_PART, render};
+use crate::domain::policy::Limits;
+
+const CERTIFICATES: &str = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n";
+
+fn shipped(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap()
+}
+
+/// Loads a daemon's and a tenant's text in a folder that has all they refer to.
+fn load(daemon: &str, tenant: &str) -> Loaded {
+    let world = World::new(&[Edit::Env("CREDENTIALS_DIRECTORY", "{folder}"), Edit::NoFile("acme.toml")]);
+    let folder = world.path("").display().to_string();
+    let placed = |text: &str| text.replace("/etc/rekeyd/", &folder);
+    fs::create_dir(world.path("keys")).unwrap();
+    world.write("keys/acme-dsi.json", SERVICE_KEY, 0o640);
+    world.write("acme-cf", "NotARealSecret", 0o600);
+    world.write("ca.pem", CERTIFICATES, 0o644);
+    world.write("rekeyd.toml", &placed(daemon), 0o644);
+    world.write("tenants.d/sample.toml", &placed(tenant), 0o644);
+    world.load().unwrap_or_else(|_| panic!("the sample loads: {:#?}", world.messages()))
+}
+
+/// Turns the keys of the reference on: lines that begin with `#` and no blank.
+fn switched_on(text: &str) -> String {
+    let on = |line: &str| match line.strip_prefix('#') {
+        Some(key) if !key.is_empty() && !key.starts_with(' ') => format!("{key}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(on).collect()
+}
+
+#[test]
+fn the_samples_load_without_a_warning() {
+    let loaded = load(&shipped("rekeyd.toml"), &shipped("tenants.d/example.toml"));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.tenants.len(), 1);
+}
+
+#[test]
+fn the_reference_is_the_table_of_keys() {
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/reference.toml"), render()).unwrap();
+    }
+    assert_eq!(shipped("reference.toml"), render(), "run the test once with BLESS=1");
+}
+
+#[test]
+fn every_line_of_the_reference_is_right() {
+    let text = render();
+    let (daemon, tenant) = text.split_once(TENANT_PART).expect("the reference has two parts");
+    let loaded = load(&switched_on(daemon), &switched_on(tenant));
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn the_defaults_are_the_domains() {
+    let config = loaded(&[]).config;
+    assert_eq!(config.daemon.limits, Limits::default());
+    assert_eq!(config.tenants[0].credentials[0].policy.window, crate::domain::window::Window::DEFAULT);
+}
