@@ -179,6 +179,8 @@ fn credential(
     };
     let policy = Policy {
         credential: CredentialId { tenant: tenant.id.clone(), name: section.text("name")?.parse().ok()? },
+        issuer: issuer.as_str(),
+        consumer: consumer.as_str(),
         roles: RETIRED_IN.to_vec(),
         window: section.window("window")?,
         lead: section.span("lead")?,
