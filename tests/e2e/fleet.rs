@@ -1,0 +1,301 @@
+//! A sandbox, a configuration for every tenant of it, and the real process.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rekeyd::clock::{Clock, SystemClock};
+use rekeyd::daemon::report::{CredentialStatus, Status};
+use rekeyd::domain::event::Entry;
+use sap_sandbox::Sandbox;
+use sap_sandbox::scenario::Scenario;
+use tempfile::TempDir;
+
+/// No wait of these tests takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(50);
+
+/// How a tenant is configured; short spans, so that a rotation takes seconds.
+#[derive(Clone)]
+pub(crate) struct Knobs {
+    pub(crate) soak: &'static str,
+    pub(crate) settle: &'static str,
+    pub(crate) token_life: &'static str,
+    pub(crate) deadline: &'static str,
+    pub(crate) provision: &'static str,
+    pub(crate) https: bool,
+    /// Further lines of the daemon's file.
+    pub(crate) daemon: &'static str,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            soak: "1 s",
+            settle: "300 ms",
+            token_life: "1 s",
+            deadline: "20 s",
+            provision: "when-needed",
+            https: false,
+            daemon: "",
+        }
+    }
+}
+
+/// Everything a test works with.
+pub(crate) struct Fleet {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) dir: TempDir,
+    pub(crate) tenants: Vec<String>,
+    knobs: Knobs,
+}
+
+impl Fleet {
+    pub(crate) async fn new(scenario: Scenario, knobs: Knobs) -> Self {
+        let tenants: Vec<String> = scenario.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+        let sandbox = Sandbox::start(scenario).await.unwrap();
+        let fleet = Self { sandbox, dir: TempDir::new().unwrap(), tenants, knobs };
+        fleet.configure();
+        fleet
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("rekeyd.toml")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn configure(&self) {
+        self.sandbox.write_files(self.dir.path()).unwrap();
+        self.write("rekeyd.toml", &self.daemon_file());
+        for tenant in &self.tenants {
+            self.write(&format!("tenants.d/{tenant}.toml"), &self.tenant_file(tenant));
+        }
+    }
+
+    fn daemon_file(&self) -> String {
+        let dir = self.dir.path().display();
+        let ca = if self.knobs.https { format!("ca-file = \"{dir}/ca.pem\"") } else { String::new() };
+        format!(
+            "version = 1\nstate-dir = \"{dir}/state\"\ncontrol-socket = \"{dir}/control.sock\"\ninstance = \"test\"\n{}\n\
+             [lease]\nlife = \"5 s\"\n\
+             [web]\nlisten = \"127.0.0.1:0\"\n\
+             [log]\nlevel = \"debug\"\nformat = \"text\"\n\
+             [http]\nallow-http = true\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\n{ca}\n",
+            self.knobs.daemon,
+        )
+    }
+
+    pub(crate) fn tenant_file(&self, tenant: &str) -> String {
+        let access = self.sandbox.access(tenant).unwrap();
+        let dir = self.dir.path().display();
+        let knobs = &self.knobs;
+        let api = if knobs.https {
+            access.cloud_foundry_api.replace(&self.sandbox.http_base, &self.sandbox.https_base)
+        } else {
+            access.cloud_foundry_api.clone()
+        };
+        let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
+        format!(
+            "version = 1\nid = \"{tenant}\"\n\
+             [dataspace]\nservice-key = {{ file = \"{dir}/{tenant}-dsi.json\" }}\nsettle = \"{}\"\n\
+             deadline = \"{}\"\npoll = \"100 ms\"\nprovision = \"{}\"\n\
+             [cloud-foundry]\napi = \"{api}\"\n\
+             login = {{ user = \"{}\", password = {{ file = \"{dir}/cf-password\" }}{origin} }}\n\
+             [[credential]]\nname = \"dataplane\"\nissuer = \"cloud-foundry\"\nconsumer = \"dataspace\"\n\
+             soak = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
+             retire-foreign = true\n\
+             [credential.keys]\nciapi = {{ service-instance = \"{}\" }}\ncirt = {{ service-instance = \"{}\" }}\n",
+            knobs.settle, knobs.deadline, knobs.provision, access.user, knobs.soak, knobs.token_life, access.ciapi, access.cirt,
+        )
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rekeyd"));
+        command.args(arguments).arg("--config").arg(self.config()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the daemon; returns when it answers.
+    pub(crate) async fn start(&self) -> Rekeyd {
+        let mut rekeyd = self.launch();
+        rekeyd.await_answer(self).await;
+        rekeyd
+    }
+
+    /// Starts the daemon and does not wait.
+    pub(crate) fn launch(&self) -> Rekeyd {
+        let log = self.path("log");
+        let file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        Rekeyd { child, log }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn status(&self, tenant: &str) -> Option<CredentialStatus> {
+        let output = self.ask(&["status", &format!("{tenant}/dataplane"), "--json"]);
+        let status: Status = serde_json::from_slice(&output.stdout).ok()?;
+        status.credentials.into_iter().next()
+    }
+
+    pub(crate) fn history(&self, tenant: &str) -> Vec<Entry> {
+        let output = self.ask(&["history", tenant, "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The names of the events of a tenant, in order.
+    pub(crate) fn events(&self, tenant: &str) -> Vec<&'static str> {
+        self.history(tenant).iter().map(|entry| entry.event.name()).collect()
+    }
+
+    /// Waits until a tenant's status is as wanted.
+    pub(crate) async fn until(&self, tenant: &str, what: &str, wanted: impl Fn(&CredentialStatus) -> bool) -> CredentialStatus {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if let Some(status) = self.status(tenant).filter(|status| wanted(status)) {
+                return status;
+            }
+            clock.sleep(POLL).await;
+        }
+        let history: Vec<String> =
+            self.history(tenant).iter().map(|entry| format!("{} {}", entry.at, rekeyd::domain::story::tell(&entry.event))).collect();
+        panic!("`{tenant}` is not {what}\n{:#?}\n{}\n{}", self.status(tenant), history.join("\n"), tail(&self.log()));
+    }
+
+    /// Waits until a tenant was rotated once more since `events` was empty of it.
+    pub(crate) async fn until_rotated(&self, tenant: &str) -> CredentialStatus {
+        self.until(tenant, "rotated", |status| status.phase == "settled" && status.last_ended_at.is_some()).await
+    }
+
+    pub(crate) async fn until_halted(&self, tenant: &str) -> CredentialStatus {
+        self.until(tenant, "halted", |status| status.phase == "halted").await
+    }
+
+    /// Waits until the sandbox holds a reply, or the rotation ended without it. Answers whether one is held.
+    pub(crate) async fn until_held_or_rotated(&self, tenant: &str) -> bool {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if !self.sandbox.held().is_empty() {
+                return true;
+            }
+            if self.sandbox.calls(0).len() > 20
+                && self.status(tenant).is_some_and(|status| status.phase == "settled" && status.last_ended_at.is_some())
+            {
+                return false;
+            }
+            clock.sleep(POLL).await;
+        }
+        panic!("`{tenant}` neither holds nor ends\n{}", tail(&self.log()));
+    }
+
+    /// Waits until the log holds a text.
+    pub(crate) async fn until_log(&self, text: &str) {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if self.log().contains(text) {
+                return;
+            }
+            clock.sleep(POLL).await;
+        }
+        panic!("`{text}` is not in the log\n{}", tail(&self.log()));
+    }
+
+    /// The three books that must be clean whatever happens.
+    pub(crate) fn assert_clean(&self) {
+        let books = self.sandbox.books();
+        assert_eq!(books.lockouts, 0, "lock-outs: {books:#?}");
+        assert_eq!(books.unproven_deletions, 0, "unproven deletions: {books:#?}");
+        assert_eq!(books.orphans, 0, "orphans: {books:#?}");
+    }
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(80)..].join("\n")
+}
+
+/// A running daemon. It is killed when dropped.
+pub(crate) struct Rekeyd {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Rekeyd {
+    async fn await_answer(&mut self, fleet: &Fleet) {
+        let clock = SystemClock::new();
+        while clock.monotonic() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the daemon ended with {status}\n{}", tail(&fleet.log()));
+            }
+            if Path::exists(&fleet.path("control.sock")) && fleet.ask(&["status", "--json"]).status.code() != Some(69) {
+                return;
+            }
+            clock.sleep(POLL).await;
+        }
+        panic!("the daemon does not answer\n{}", tail(&fleet.log()));
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// SIGKILL, and its end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let clock = SystemClock::new();
+        while clock.monotonic() < within {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            clock.sleep(POLL).await;
+        }
+        panic!("the daemon does not end\n{}", tail(&fs::read_to_string(&self.log).unwrap_or_default()));
+    }
+
+    /// SIGTERM, and its end.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended(Duration::from_secs(45)).await
+    }
+
+    /// The address of the pages, from the log.
+    pub(crate) fn pages(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let line = log.lines().rev().find(|line| line.contains("pages on http://")).unwrap();
+        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+        format!("http://{address}")
+    }
+}
+
+impl Drop for Rekeyd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,76 @@
+//! Bad input and a bad world: a clear message, and the rest goes on.
+
+use sap_sandbox::faults::{Fault, Rule};
+use sap_sandbox::scenario::Scenario;
+use sap_sandbox::scenario::tenant::TenantPlan;
+
+use crate::fleet::{Fleet, Knobs};
+use crate::{one, prompt, quick};
+
+#[tokio::test]
+async fn every_problem_is_named_at_once_and_the_daemon_does_not_start() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let path = fleet.path("tenants.d/acme.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, good.replace("settle =", "setle =").replace("issuer = \"cloud-foundry\"", "issuer = 7")).unwrap();
+    for arguments in [&["check-config"][..], &["run"][..]] {
+        let output = fleet.ask(arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {text}");
+        assert!(text.contains("did you mean `settle`"), "{text}");
+        assert!(text.contains("issuer"), "{text}");
+        assert!(text.lines().filter(|line| line.contains("acme.toml:")).count() >= 2, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_configuration_is_said_to_be_good() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let output = fleet.ask(&["check-config", "--online"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("1 tenants are well configured; the next checks are at"), "{text}");
+}
+
+#[tokio::test]
+async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
+    let plans = ["down", "fine"].map(|id| TenantPlan::new(id).aged(345).with(prompt()));
+    let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;
+    fleet.sandbox.inject(Rule::always(Fault::Endless).of_tenant("down"));
+    let _rekeyd = fleet.start().await;
+    fleet.until_rotated("fine").await;
+    fleet.assert_clean();
+    fleet.sandbox.clear_faults();
+}
+
+#[tokio::test]
+async fn nothing_the_upstream_sends_brings_the_daemon_down() {
+    for fault in [Fault::Garbage, Fault::Truncated, Fault::Huge, Fault::Html { code: 502 }] {
+        let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+        fleet.sandbox.inject(Rule { count: Some(6), ..Rule::always(fault.clone()) });
+        let rekeyd = fleet.start().await;
+        fleet.until_rotated("acme").await;
+        assert!(!fleet.log().contains("panicked"), "{fault:?}");
+        fleet.assert_clean();
+        assert!(rekeyd.stop().await.success());
+    }
+}
+
+#[tokio::test]
+async fn commands_without_a_daemon_say_so() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    for arguments in [&["rotate", "acme/dataplane"][..], &["hold", "acme/dataplane"], &["reload"]] {
+        let output = fleet.ask(arguments);
+        assert_eq!(output.status.code(), Some(69), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("no daemon answers") && text.contains("systemctl status rekeyd"), "{text}");
+    }
+    // What can be told without it is told.
+    let plan = fleet.ask(&["plan", "acme"]);
+    assert_eq!(plan.status.code(), Some(0));
+    assert!(String::from_utf8(plan.stdout).unwrap().contains("write down: the keys in use are recognised"));
+    let unknown = fleet.ask(&["needs-rotation", "acme/nothing"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let wrong = fleet.ask(&["needs-rotation"]);
+    assert_eq!(wrong.status.code(), Some(255));
+}
