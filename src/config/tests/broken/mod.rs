@@ -18,10 +18,11 @@ use crate::config::{document, keys, reader};
 #[track_caller]
 fn check(edits: &[Edit], expected: &[&str]) {
     let world = World::new(edits);
-    assert_eq!(world.messages(), expected);
+    let result = world.load();
+    assert!(!format!("{result:?}").contains("NotARealSecret"));
     let is_refused = expected.iter().any(|message| message.contains(": error: "));
-    assert_eq!(world.load().is_err(), is_refused);
-    assert!(!format!("{:?}", world.load()).contains("NotARealSecret"));
+    assert_eq!(result.is_err(), is_refused);
+    assert_eq!(world.said(result), expected);
 }
 
 #[test]
@@ -40,6 +41,16 @@ fn files_that_are_none() {
     let world = World::new(&[]);
     fs::remove_file(world.path("rekeyd.toml")).unwrap();
     assert_eq!(world.messages(), ["rekeyd.toml: error: this file cannot be read (entity not found)"]);
+}
+
+#[test]
+fn a_copied_tenant_is_noticed() {
+    let world = World::new(&[]);
+    world.write("tenants.d/zeta.toml", &TENANT.replace("\"acme\"\n", "\"zeta\"\n"), 0o644);
+    let expected = "tenants.d/zeta.toml:2:6: warning: `zeta/dataplane` has the same service instances as the tenant at \
+        tenants.d/acme.toml:2:6; if the file was copied, set the instances of this tenant";
+    assert_eq!(world.messages(), [expected]);
+    assert!(world.load().is_ok(), "it is allowed");
 }
 
 #[test]
