@@ -38,7 +38,7 @@ pub(super) fn tenant(
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
         credentials: Vec::new(),
     };
-    if root.has("credential") && root.list("credential").is_empty() {
+    if root.is_empty("credential") {
         let found = format!("tenant `{}` has no credential: nothing of it will be rotated", tenant.id);
         problems.push(Problem::warning(root.site_of("credential"), "credential", found));
     }

@@ -1,6 +1,6 @@
 //! The environment as a value, and its merger with the file. What is merged keeps the place it came from.
 //!
-//! `config` does the merging and nothing else: its values carry the number of a [`Node`], which keeps type and place.
+//! `config` does the merging and nothing else: its values carry the number of a `Node`, which keeps type and place.
 
 use std::collections::BTreeMap;
 

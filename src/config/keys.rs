@@ -237,12 +237,17 @@ static CREDENTIAL: &[Key] = &[
 
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
-    required("ciapi", Form::Table(PLACE), "", "Process Integration Runtime, plan `api`: deployments use it."),
-    required("cirt", Form::Table(PLACE), "", "Process Integration Runtime, plan `integration-flow`: data transfer uses it."),
+    required("ciapi", Form::Table(CIAPI), "", "Process Integration Runtime, plan `api`: deployments use it."),
+    required("cirt", Form::Table(CIRT), "", "Process Integration Runtime, plan `integration-flow`: data transfer uses it."),
 ];
 
+static CIAPI: &[Key] = &place("{ name = \"acme-ciapi\", space = \"prod\", org = \"acme\" }");
+static CIRT: &[Key] = &place("\"6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a01\"");
+
 #[rustfmt::skip]
-static PLACE: &[Key] = &[
-    optional("service-instance", Form::Instance, "{ name = \"acme-ci\", space = \"dev\", org = \"acme\" }", "The service instance: its guid, or `{ name, space, org }`. For issuer `cloud-foundry` only, and required there."),
-    optional("key", Form::Text, "\"made-by-hand\"", "The name of the key in use, where rekeyd cannot know it: before the first rotation, with several keys."),
-];
+const fn place(example: &'static str) -> [Key; 2] {
+    [
+        optional("service-instance", Form::Instance, example, "The service instance: its guid, or `{ name, space, org }`. For issuer `cloud-foundry` only, and required there."),
+        optional("key", Form::Text, "\"made-by-hand\"", "The name of the key in use, where rekeyd cannot know it: before the first rotation, with several keys."),
+    ]
+}

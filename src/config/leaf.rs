@@ -132,7 +132,9 @@ pub(super) fn expectation(form: &Form) -> String {
             format!("a duration such as `5 min`, from {} to {}", lasting(*least), lasting(*most))
         }
         Form::Window => "calendar months such as `12 months`, or a duration such as `90 days`".to_owned(),
-        Form::Size(least, most) => format!("a size such as `1 MiB`, from {least} to {most} bytes"),
+        Form::Size(least, most) => {
+            format!("a size such as `1 MiB`, from {} KiB to {} KiB", least >> 10, most >> 10)
+        }
         Form::Url => "an address such as `https://api.example.com`".to_owned(),
         Form::UrlPath => "the path of an address such as `/api/v1/dsi`".to_owned(),
         Form::Listen => "an IP address and port such as `127.0.0.1:7356`, or an empty text".to_owned(),

@@ -77,13 +77,15 @@ fn tenants(daemon: &Daemon, environment: &Environment, problems: &mut Vec<Proble
         let allow_http = daemon.http.allow_http;
         let look = Look { environment, folder: folder(&path), file_stem, allow_http };
         let root = reader::read(keys::TENANT, &node, &look, problems);
-        known.id(&root, problems);
+        let is_new = known.id(&root, problems);
         let schedule = assemble::schedule(root.table("schedule"), &daemon.schedule, problems);
         check::tenant(&root, schedule.as_deref(), &mut gaps, problems);
         if let Some(tenant) =
             schedule.and_then(|schedule| assemble::tenant(&root, schedule, daemon, problems))
         {
-            known.instances(&root, &tenant, problems);
+            if is_new {
+                known.instances(&root, &tenant, problems);
+            }
             tenants.push(tenant);
         }
     }
@@ -99,15 +101,17 @@ struct Known {
 }
 
 impl Known {
-    fn id(&mut self, root: &Section, problems: &mut Vec<Problem>) {
-        let Some(id) = root.text("id") else { return };
+    /// Whether the id is new.
+    fn id(&mut self, root: &Section, problems: &mut Vec<Problem>) -> bool {
+        let Some(id) = root.text("id") else { return false };
         let site = root.site_of("id");
         if let Some(first) = self.ids.get(&id) {
             let found = format!("tenant `{id}` is already there, at {first}");
             problems.push(Problem::error(site, "id", found).expected("an id of its own"));
-        } else {
-            self.ids.insert(id, site.clone());
+            return false;
         }
+        self.ids.insert(id, site.clone());
+        true
     }
 
     /// Two tenants may share their instances; more often somebody copied a file and forgot to change them.
@@ -192,10 +196,8 @@ fn text(path: &Path) -> Result<String, String> {
         return Err("this file is longer than 1 MiB".to_owned());
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
         format!("line {line} of this file is no text (UTF-8)")
     })
 }

@@ -156,7 +156,7 @@ pub(super) fn lasting(span: Duration) -> String {
             parts.push(format!("{number} {unit}"));
         }
     }
-    if parts.is_empty() { humantime::format_duration(span).to_string() } else { parts.join(" ") }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }
 
 /// The one of `names` that `word` most likely meant.

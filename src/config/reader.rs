@@ -74,6 +74,11 @@ impl Section {
         self.lists.get(key).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether `key` is a list with nothing in it.
+    pub(super) fn is_empty(&self, key: &'static str) -> bool {
+        self.lists.get(key).is_some_and(Vec::is_empty)
+    }
+
     /// Where `key` was written; the section, if it was not.
     pub(super) fn site_of(&self, key: &'static str) -> &Site {
         self.written.get(key).unwrap_or(&self.site)

@@ -18,7 +18,7 @@ const OPENING: &str = "\
 pub fn render() -> String {
     let mut text = OPENING.to_owned();
     section(keys::DAEMON, "", &mut text);
-    text.push_str(&format!("\n{TENANT_PART}\n"));
+    text.extend(["\n", TENANT_PART, "\n"]);
     section(keys::TENANT, "", &mut text);
     text
 }
@@ -52,7 +52,7 @@ fn value(key: &Key, text: &mut String) {
         Need::Default(default) => ("default", literal(&key.form, default)),
     };
     prose(&format!("({kind}) {}", expectation(&key.form)), text);
-    text.push_str(&format!("#{} = {value}\n", key.name));
+    text.extend(["#", key.name, " = ", &value, "\n"]);
 }
 
 /// A default as TOML.

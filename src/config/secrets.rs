@@ -70,10 +70,19 @@ fn referred(node: &Node, look: &Look<'_>) -> Result<String, Complaint> {
     match kind {
         "file" => content(&look.folder.join(target), true),
         "credential" => content(&credential_path(target, look)?, true),
-        _ => look.environment.get(target).map(str::to_owned).ok_or_else(|| {
-            Complaint::new(format!("names the environment variable `{}`, which is not set", shown(target)))
-        }),
+        _ => variable(target, look),
     }
+}
+
+/// A variable's value. What is no name is not repeated: somebody may have put the secret there.
+fn variable(name: &str, look: &Look<'_>) -> Result<String, Complaint> {
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        let complaint = Complaint::new("has an `env` that is no name of a variable");
+        return Err(complaint.expected("letters, digits and `_`").remedy("replace the secret if it was one"));
+    }
+    look.environment.get(name).map(str::to_owned).ok_or_else(|| {
+        Complaint::new(format!("names the environment variable `{}`, which is not set", shown(name)))
+    })
 }
 
 /// The one member of a reference.
@@ -111,10 +120,10 @@ fn emptiness(raw: &Raw) -> &'static str {
 
 /// Where systemd put a credential (systemd.exec(5), `LoadCredential=`).
 fn credential_path(name: &str, look: &Look<'_>) -> Result<PathBuf, Complaint> {
-    if name.contains('/') || name.starts_with('.') {
-        return Err(
-            Complaint::new(format!("has the credential `{}`", shown(name))).expected("a name without `/`")
-        );
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if !is_name || name.starts_with('.') {
+        let complaint = Complaint::new("has a `credential` that is no name of one");
+        return Err(complaint.expected("letters, digits, `.`, `_` and `-`"));
     }
     let folder = look.environment.get("CREDENTIALS_DIRECTORY").ok_or_else(|| {
         let complaint =

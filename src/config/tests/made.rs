@@ -72,6 +72,13 @@ fn secrets_come_from_three_places_and_show_nowhere() {
 }
 
 #[test]
+fn a_sandbox_may_be_reached_without_tls() {
+    let http = Edit::Tenant("https://api.cf.example.com", "http://127.0.0.1:8080/");
+    let config = loaded(&[http, Edit::Env("REKEYD__HTTP__ALLOW_HTTP", "true")]).config;
+    assert_eq!(config.tenants[0].credentials[0].policy.pin.issuer, "http://127.0.0.1:8080");
+}
+
+#[test]
 fn status_words_are_kept_as_written() {
     let words = "[dataspace]\nstatus-words = { Deployed = \"success\", GONE = \"not-provisioned\" }";
     let config = loaded(&[Edit::Tenant("[dataspace]", words)]).config;

@@ -109,7 +109,11 @@ impl World {
 
     /// What is said of it, without the folder's name.
     fn messages(&self) -> Vec<String> {
-        let problems = self.load().map_or_else(|problems| problems, |loaded| loaded.warnings);
+        self.said(self.load())
+    }
+
+    fn said(&self, result: Result<Loaded, Vec<Problem>>) -> Vec<String> {
+        let problems = result.map_or_else(|problems| problems, |loaded| loaded.warnings);
         problems.iter().map(|problem| without(self.folder.path(), &problem.to_string())).collect()
     }
 }

@@ -1,0 +1,137 @@
+//! What is wrong with the daemon's file and the environment, and the exact words for it.
+
+use super::check;
+use crate::config::tests::Edit::{Daemon, Env};
+
+#[test]
+fn unknown_keys_and_wrong_types() {
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\nlissten = 5\n\"a.b\\nc\" = 1")],
+        &[
+            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
+            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
+        ],
+    );
+    check(
+        &[Daemon("version = 1", "version = 2")],
+        &[
+            "rekeyd.toml:1:11: error: `version` is 2: expected `1`; this file is for another release of rekeyd",
+        ],
+    );
+    check(
+        &[Daemon("version = 1\n", "")],
+        &["rekeyd.toml:1:1: error: missing key `version` at the top level: expected `1`"],
+    );
+    check(
+        &[Daemon("version = 1", "version = \"1\"")],
+        &["rekeyd.toml:1:11: error: `version` is a text: expected `1`; write it without quotes"],
+    );
+    check(
+        &[Daemon(
+            "\"one\"\n",
+            "\"one\"\nconcurrency = 0\nstate-dir = 5\n[web]\nlisten = true\n[http]\nallow-http = \"yes\"\nmax-body = \"1 GiB\"\nread-timeout = \"5 parsecs\"",
+        )],
+        &[
+            "rekeyd.toml:3:15: error: `concurrency` is 0: expected a whole number from 1 to 1024",
+            "rekeyd.toml:4:13: error: `state-dir` is a number: expected a path; write it in quotes",
+            "rekeyd.toml:6:10: error: `listen` in `[web]` is true or false: expected an IP address and port such as `127.0.0.1:7356`, or an empty text; write it in quotes",
+            "rekeyd.toml:8:14: error: `allow-http` in `[http]` is a text: expected `true` or `false`; write it without quotes",
+            "rekeyd.toml:9:12: error: `max-body` in `[http]` is `1 GiB`: expected a size such as `1 MiB`, from 64 KiB to 65536 KiB",
+            "rekeyd.toml:10:16: error: `read-timeout` in `[http]` is `5 parsecs`: expected a duration such as `5 min`, from 1 s to 10 min",
+        ],
+    );
+    check(
+        &[Daemon(
+            "\"one\"\n",
+            "\"one\"\nhttp = 5\n[limits]\nattempts = 1.5\ncycles = 99999999999999999999\nstage-time = 2026-01-01",
+        )],
+        &[
+            "rekeyd.toml:3:8: error: `http` is a number: expected a section `[http]`",
+            "rekeyd.toml:5:12: error: `attempts` in `[limits]` is a number with a fraction: expected a whole number from 1 to 100",
+            "rekeyd.toml:6:10: error: `cycles` in `[limits]` is a huge number: expected a whole number from 1 to 100",
+            "rekeyd.toml:7:14: error: `stage-time` in `[limits]` is a date: expected a duration such as `5 min`, from 1 h to 90 days; write it in quotes",
+        ],
+    );
+    check(
+        &[Daemon("version = 1", "version = \"unclosed NotARealSecret")],
+        &[r#"rekeyd.toml:1:35: error: this is not TOML: invalid basic string, expected `"`"#],
+    );
+}
+
+#[test]
+fn syntax_and_schedules() {
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\nversion = 1")],
+        &["rekeyd.toml:3:1: error: this is not TOML: duplicate key"],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[schedule]\ncron = \"*/5 * * * *\"\nzone = \"Europe/Berln\"")],
+        &[
+            "rekeyd.toml:4:8: error: `cron` in `[schedule]` is `*/5 * * * *`, which is not six fields but 5: expected six fields: second, minute, hour, day of month, month, day of week; put `0` in front for the second",
+            "rekeyd.toml:5:8: error: `zone` in `[schedule]` is `Europe/Berln`: expected a time zone such as `UTC` or `Europe/Berlin`",
+        ],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[schedule]\ncron = \"0 0 0 31 2 *\"")],
+        &[
+            "rekeyd.toml:4:8: error: `cron` in `[schedule]` is `0 0 0 31 2 *`, which never comes round: expected a date that exists",
+        ],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[schedule]\ncron = \"0 99 * * * *\"")],
+        &[
+            "rekeyd.toml:4:8: error: `cron` in `[schedule]` is `0 99 * * * *`, which is no cron expression (number out of bounds): expected six fields: second, minute, hour, day of month, month, day of week",
+        ],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[schedule]\ncron = \"@daily\"")],
+        &[
+            "rekeyd.toml:4:8: error: `cron` in `[schedule]` is `@daily`, which is not six fields but 1: expected six fields: second, minute, hour, day of month, month, day of week",
+        ],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[log]\nlevel = \"inof\"\nformat = \"jsn\"\n[signal]\nusr1 = \"al\"")],
+        &[
+            "rekeyd.toml:4:9: error: `level` in `[log]` is `inof`: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
+            "rekeyd.toml:5:10: error: `format` in `[log]` is `jsn`: expected one of `auto`, `text`, `json`; did you mean `json`?",
+            "rekeyd.toml:7:8: error: `usr1` in `[signal]` is `al`: expected one of `due`, `all`, `ignore`; did you mean `all`?",
+        ],
+    );
+    check(
+        &[
+            Env("REKEYD__HTTP__READ_TIMOUT", "5 s"),
+            Env("REKEYD__CONCURRENCY", "many"),
+            Env("REKEYD__LOG__LEVEL", ""),
+            Env("REKEYD__HTTP__ALLOW_HTTP", "1"),
+            Env("REKEYD__TENANTS__ACME__ID", "x"),
+            Env("REKEYD__WEB", "x"),
+        ],
+        &[
+            "REKEYD__CONCURRENCY: error: `concurrency` is `many`: expected a whole number from 1 to 1024",
+            "REKEYD__HTTP__ALLOW_HTTP: error: `allow-http` in `[http]` is `1`: expected `true` or `false`",
+            "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `allow-http`; did you mean `read-timeout`?",
+            "REKEYD__LOG__LEVEL: error: `level` in `[log]` is empty: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
+            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
+            "REKEYD__WEB: error: `web` is a text: expected a section `[web]`",
+        ],
+    );
+}
+
+#[test]
+fn words_environment_and_paths() {
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\ntenants-dir = \"nowhere\"")],
+        &[
+            "nowhere: error: the folder of the tenants cannot be read (entity not found); make it, or set `tenants-dir`",
+        ],
+    );
+    check(
+        &[Daemon(
+            "\"one\"\n",
+            "\"one\"\ncontrol-socket = \"/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678\"",
+        )],
+        &[
+            "rekeyd.toml:3:18: error: `control-socket` is 110 bytes long: expected a path of at most 107 bytes",
+        ],
+    );
+}

@@ -1,0 +1,88 @@
+//! Inputs and their fate: one table per kind of input.
+
+mod daemon;
+mod secrets;
+mod tenant;
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{Edit, TENANT, World};
+use crate::config::environment::Environment;
+use crate::config::secrets::Look;
+use crate::config::{document, keys, reader};
+
+/// Loads the edited folder and compares every word that is said of it.
+#[track_caller]
+fn check(edits: &[Edit], expected: &[&str]) {
+    let world = World::new(edits);
+    let result = world.load();
+    assert!(!format!("{result:?}").contains("NotARealSecret"));
+    let is_refused = expected.iter().any(|message| message.contains(": error: "));
+    assert_eq!(result.is_err(), is_refused);
+    assert_eq!(world.said(result), expected);
+}
+
+#[test]
+fn files_that_are_none() {
+    let said = |name: &str, bytes: &[u8]| {
+        let world = World::new(&[]);
+        fs::write(world.path(name), bytes).unwrap();
+        world.messages()
+    };
+    assert_eq!(
+        said("rekeyd.toml", b"version = 1\n\xff"),
+        ["rekeyd.toml: error: line 2 of this file is no text (UTF-8)"]
+    );
+    let long = said("tenants.d/acme.toml", " ".repeat((1 << 20) + 1).as_bytes());
+    assert_eq!(long, ["tenants.d/acme.toml: error: this file is longer than 1 MiB"]);
+    let world = World::new(&[]);
+    fs::remove_file(world.path("rekeyd.toml")).unwrap();
+    assert_eq!(world.messages(), ["rekeyd.toml: error: this file cannot be read (entity not found)"]);
+}
+
+#[test]
+fn a_copied_tenant_is_noticed() {
+    let world = World::new(&[]);
+    world.write("tenants.d/zeta.toml", &TENANT.replace("\"acme\"\n", "\"zeta\"\n"), 0o644);
+    let expected = "tenants.d/zeta.toml:2:6: warning: `zeta/dataplane` has the same service instances as the tenant at \
+        tenants.d/acme.toml:2:6; if the file was copied, set the instances of this tenant";
+    assert_eq!(world.messages(), [expected]);
+    assert!(world.load().is_ok(), "it is allowed");
+}
+
+#[test]
+fn the_daemons_problems_do_not_hide_the_tenants() {
+    let edits = [Edit::Daemon("version", "verson"), Edit::Tenant("30 days", "1 day")];
+    let messages = World::new(&edits).messages();
+    assert_eq!(messages.len(), 3, "{messages:#?}");
+    assert!(messages[2].starts_with("tenants.d/acme.toml:15:8: error: `lead`"), "{messages:#?}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(at in 0..TENANT.len(), length in 0_usize..40, noise in "[ -~\\n]{0,12}|\\PC{0,6}") {
+        let mut text = TENANT.replace("{ file = \"password\" }", "\"NotARealSecret\"");
+        let start = at.min(text.len());
+        text.replace_range(start..(start + length).min(text.len()), &noise);
+        let mut problems = Vec::new();
+        match document::read(Path::new("a.toml"), &text) {
+            Ok(node) => {
+                let environment = Environment::default();
+                let look = Look {
+                    environment: &environment, folder: Path::new("/nowhere"), file_stem: None, allow_http: false,
+                };
+                reader::read(keys::TENANT, &node, &look, &mut problems);
+            }
+            Err(found) => problems = found,
+        }
+        prop_assert!(!problems.is_empty(), "a password in the file is always a problem");
+        for problem in problems {
+            let message = problem.to_string();
+            prop_assert!(!message.contains('\n'));
+            prop_assert!(!message.contains("NotARealSecret"));
+        }
+    }
+}
