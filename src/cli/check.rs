@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Environment, Loaded, Problem};
+use crate::config::Loaded;
+use crate::config::load::load as load_config;
+use crate::config::problem::Problem;
 use crate::daemon::assembly;
 use crate::metrics::Metrics;
 
@@ -22,7 +24,7 @@ pub(crate) struct CheckConfig {
 
 /// Loads the configuration, or prints every problem.
 pub(super) fn load(common: &Common) -> Result<Loaded, Exit> {
-    config::load(&common.config, &Environment::of_process()).map_err(|problems| {
+    load_config(&common.config, &crate::daemon::environment()).map_err(|problems| {
         report(common, &problems);
         Exit::Config
     })

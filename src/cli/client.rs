@@ -70,5 +70,5 @@ impl Daemon {
 
 /// The socket in the configuration, as far as it can be read.
 fn configured(common: &Common) -> PathBuf {
-    crate::config::control_socket(&common.config).unwrap_or_else(|| PathBuf::from("/run/rekeyd/control.sock"))
+    crate::config::load::control_socket(&common.config, &crate::daemon::environment())
 }

@@ -39,6 +39,12 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Proble
     Ok(Loaded { config: Config { daemon, tenants }, warnings: problems })
 }
 
+/// The control socket, as far as the daemon's part can be read; the default where it cannot. For commands, which need
+/// no more than that.
+pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
+    daemon(path, environment, &mut Vec::new()).control_socket
+}
+
 /// The daemon's part. Where it is wrong, which was reported, the defaults stand in, so that the tenants are read all
 /// the same and their problems are found in the same run.
 fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> Daemon {

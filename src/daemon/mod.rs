@@ -9,6 +9,7 @@ pub mod control;
 pub mod notify;
 pub mod page;
 pub mod protocol;
+mod reload;
 pub mod report;
 pub mod triggers;
 pub mod web;
@@ -19,10 +20,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Environment, Loaded, SignalUse};
+use crate::config::daemon::{LogFormat, Usr1};
+use crate::config::environment::Environment;
+use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
 use crate::domain::{Timestamp, between};
 use crate::engine::{Engine, Settings};
@@ -115,7 +118,12 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
 
 fn start_logging(config: &Config, metrics: &Arc<Metrics>) -> Result<Filter, Fatal> {
     let counted = Arc::clone(metrics);
-    logging::start(&config.daemon.log_level, config.daemon.log_format, Arc::new(move |class| counted.logged(class)))
+    let format = match config.daemon.log_format {
+        LogFormat::Auto => logging::Format::Auto,
+        LogFormat::Text => logging::Format::Text,
+        LogFormat::Json => logging::Format::Json,
+    };
+    logging::start(&config.daemon.log_level, format, Arc::new(move |class| counted.logged(class)))
         .map_err(|problem| Fatal::Config(format!("logging cannot start: {problem}")))
 }
 
@@ -174,7 +182,7 @@ async fn serve(daemon: &Arc<Daemon>, stop: &CancellationToken) -> Result<control
     let (socket, listen) = {
         let config = daemon.config.lock().expect("no holder of the lock panics");
         let socket = daemon.options.socket.clone().unwrap_or_else(|| config.daemon.control_socket.clone());
-        (socket, config.daemon.web_listen)
+        (socket, config.daemon.listen)
     };
     let control = control::bind(&socket)
         .await
@@ -270,20 +278,20 @@ impl Daemon {
 
     async fn push(self: &Arc<Self>) {
         self.metrics.triggered(Trigger::Signal);
-        let usage = self.config.lock().expect("no holder of the lock panics").daemon.signal_usr1;
+        let usage = self.config.lock().expect("no holder of the lock panics").daemon.usr1;
         match usage {
-            SignalUse::Due => {
+            Usr1::Due => {
                 let woken = self.engine.push();
                 info!("SIGUSR1: {} credentials are looked at now, and what is due is rotated", woken.walkers);
             }
-            SignalUse::All => {
+            Usr1::All => {
                 let engine = Arc::clone(&self.engine);
                 tokio::spawn(async move {
                     let taken = engine.wish_all(Trigger::Signal, "SIGUSR1").await;
                     info!("SIGUSR1: {taken} credentials are asked to rotate");
                 });
             }
-            SignalUse::Ignore => info!("SIGUSR1 is ignored, as configured"),
+            Usr1::Ignore => info!("SIGUSR1 is ignored, as configured"),
         }
     }
 
@@ -294,54 +302,6 @@ impl Daemon {
             let reason = status.reason.unwrap_or_default();
             info!("`{}`: {}, evidence {}, {reason}", status.credential, status.phase, status.evidence);
         }
-    }
-
-    /// Reads the configuration again. A bad one changes nothing; `Err` holds every problem.
-    pub async fn reload(&self) -> Result<(), String> {
-        let _one_at_a_time = self.reloading.lock().await;
-        let result = self.reload_now().await;
-        self.metrics.reloaded(self.clock.now(), result.is_ok());
-        if let Err(problems) = &result {
-            error!("the configuration is refused and the old one stays:\n{problems}");
-            notify::status("the last reload was refused; the old configuration stays");
-        }
-        result
-    }
-
-    async fn reload_now(&self) -> Result<(), String> {
-        let path = self.options.config.clone();
-        let loading = tokio::task::spawn_blocking(move || config::load(&path, &Environment::of_process()));
-        let loaded = loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })?;
-        for warning in &loaded.warnings {
-            warn!("{warning}");
-        }
-        let kept: Vec<_> = loaded.config.credentials().collect();
-        for view in self.engine.views() {
-            let rotating = view.record.as_ref().is_some_and(|record| {
-                record.stage.phase() != crate::domain::stage::Phase::Settled
-            });
-            if rotating && !kept.contains(&view.credential) {
-                let id = &view.credential;
-                return Err(format!("`{id}` has a rotation under way and cannot be removed before it is over"));
-            }
-        }
-        let units = assembly::units(&loaded.config, &self.http).map_err(|problem| problem.to_string())?;
-        self.filter.change(&loaded.config.daemon.log_level)?;
-        self.http.forget_logins();
-        for unit in &units {
-            self.metrics.know_credential(&unit.policy.credential);
-        }
-        for view in self.engine.views().iter().filter(|view| !kept.contains(&view.credential)) {
-            let last = !kept.iter().any(|id| id.tenant == view.credential.tenant);
-            self.metrics.forget_credential(&view.credential, last);
-        }
-        self.engine.replace(units);
-        let old = std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
-        let new = self.config.lock().expect("no holder of the lock panics");
-        info!("the configuration is reloaded: {}", config::difference(&old, &new));
-        Ok(())
     }
 
     async fn stop(&self, signals: &mut Signals) {
@@ -369,6 +329,12 @@ impl Daemon {
         });
         format!("{} credentials, {rotating} rotating, {person} need a person; next: {next}", views.len())
     }
+}
+
+/// The environment of the process.
+pub fn environment() -> Environment {
+    // What is not text cannot be a key or a secret of ours.
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 async fn again(signals: &mut Signals) {

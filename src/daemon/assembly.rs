@@ -1,0 +1,153 @@
+//! From the configuration to the units the engine walks: each credential with its issuer and its consumer.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::daemon::Daemon;
+use crate::config::tenant::{Credential, IssuerKind, Place, Tenant};
+use crate::config::{Config, Difference};
+use crate::consumer::dataspace::{self, Dataspace};
+use crate::domain::failure::Failure;
+use crate::domain::names::{CredentialId, Role};
+use crate::engine::Unit;
+use crate::http::Http;
+use crate::http::client::HttpSettings;
+use crate::issuer::cloud_foundry::foundry::{Foundry, FoundrySettings};
+use crate::issuer::cloud_foundry::{self, CloudFoundry};
+use crate::issuer::file::{self, Folder};
+use crate::metrics::Metrics;
+use crate::ports::{Consumer, Issuer};
+
+/// What a configuration amounts to.
+pub struct Assembly {
+    /// Every credential.
+    pub units: Vec<Unit>,
+    /// The one way out.
+    pub http: Arc<Http>,
+}
+
+/// Builds everything. Nothing is sent.
+pub fn assemble(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<Assembly, Failure> {
+    let http = Arc::new(
+        Http::new(settings(&config.daemon), Arc::clone(metrics), Arc::clone(clock)).map_err(Failure::from)?,
+    );
+    Ok(Assembly { units: units(config, &http)?, http })
+}
+
+/// The units alone, on a way out that exists.
+pub fn units(config: &Config, http: &Arc<Http>) -> Result<Vec<Unit>, Failure> {
+    let mut foundries = BTreeMap::new();
+    let mut units = Vec::new();
+    for tenant in &config.tenants {
+        for credential in &tenant.credentials {
+            units.push(unit(tenant, credential, http, &mut foundries)?);
+        }
+    }
+    Ok(units)
+}
+
+/// The journal's file.
+pub fn journal_path(config: &Config) -> PathBuf {
+    config.daemon.state_dir.join("journal.db")
+}
+
+/// Every credential that is configured.
+pub fn credentials(config: &Config) -> Vec<CredentialId> {
+    let credentials = config.tenants.iter().flat_map(|tenant| &tenant.credentials);
+    credentials.map(|credential| credential.policy.credential.clone()).collect()
+}
+
+/// What a reload changes, in words.
+pub fn in_words(difference: &Difference) -> String {
+    let mut parts = Vec::new();
+    if difference.daemon {
+        parts.push("the daemon's part changed (listeners, instance and state directory only change at a restart)".to_owned());
+    }
+    for (what, tenants) in
+        [("added", &difference.added), ("changed", &difference.changed), ("removed", &difference.removed)]
+    {
+        if !tenants.is_empty() {
+            let names: Vec<String> = tenants.iter().map(|tenant| format!("`{tenant}`")).collect();
+            parts.push(format!("{what}: {}", names.join(", ")));
+        }
+    }
+    if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") }
+}
+
+fn settings(daemon: &Daemon) -> HttpSettings {
+    HttpSettings {
+        connect_timeout: daemon.http.connect_timeout,
+        read_timeout: daemon.http.read_timeout,
+        total_timeout: daemon.http.total_timeout,
+        allow_http: daemon.http.allow_http,
+        extra_ca: daemon.http.ca_certificates.clone(),
+        max_body: usize::try_from(daemon.http.max_body).unwrap_or(usize::MAX),
+        ..HttpSettings::default()
+    }
+}
+
+/// One Cloud Foundry per landscape and login, so that its links, tokens and pauses are shared.
+type Foundries = BTreeMap<(String, String), Arc<Foundry>>;
+
+fn unit(
+    tenant: &Tenant,
+    credential: &Credential,
+    http: &Arc<Http>,
+    foundries: &mut Foundries,
+) -> Result<Unit, Failure> {
+    let schedule = Arc::clone(&tenant.schedule);
+    Ok(Unit {
+        policy: Arc::new(credential.policy.clone()),
+        issuer: issuer(tenant, credential, http, foundries)?,
+        consumer: consumer(tenant, http)?,
+        next_tick: Arc::new(move |now| schedule.next_after(now)),
+    })
+}
+
+fn issuer(
+    tenant: &Tenant,
+    credential: &Credential,
+    http: &Arc<Http>,
+    foundries: &mut Foundries,
+) -> Result<Arc<dyn Issuer>, Failure> {
+    match credential.issuer {
+        IssuerKind::CloudFoundry => {
+            let settings = tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
+            let login = (settings.api.clone(), settings.user.clone());
+            let foundry = if let Some(known) = foundries.get(&login) {
+                Arc::clone(known)
+            } else {
+                let made = Arc::new(Foundry::new(Arc::clone(http), FoundrySettings::of(settings))?);
+                foundries.insert(login, Arc::clone(&made));
+                made
+            };
+            let places = credential.places.iter().filter_map(|(role, place)| Some((*role, at_foundry(place)?)));
+            Ok(Arc::new(CloudFoundry::new(
+                foundry,
+                cloud_foundry::Settings { credential: credential.policy.credential.clone(), places: places.collect() },
+            )))
+        }
+        IssuerKind::File => {
+            let files = tenant.files.as_ref().expect("a checked configuration has the issuer's section");
+            let roles: Vec<Role> = credential.places.keys().copied().collect();
+            Ok(Arc::new(Folder::new(file::Settings { folder: files.folder.clone(), roles })))
+        }
+    }
+}
+
+fn at_foundry(place: &Place) -> Option<cloud_foundry::Place> {
+    match place {
+        Place::Guid(guid) => Some(cloud_foundry::Place::Guid(guid.clone())),
+        Place::Named { org, space, name } => {
+            Some(cloud_foundry::Place::Named { org: org.clone(), space: space.clone(), name: name.clone() })
+        }
+        Place::Folder => None,
+    }
+}
+
+fn consumer(tenant: &Tenant, http: &Arc<Http>) -> Result<Arc<dyn Consumer>, Failure> {
+    let settings = tenant.dataspace.as_ref().expect("a checked configuration has the consumer's section");
+    Ok(Arc::new(Dataspace::new(Arc::clone(http), dataspace::Settings::of(settings))?))
+}

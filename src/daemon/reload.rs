@@ -1,0 +1,56 @@
+//! Reloading: all of it or nothing.
+
+use tracing::{error, info, warn};
+
+use super::{Daemon, assembly, environment, notify};
+use crate::config;
+use crate::config::load::load;
+use crate::domain::stage::Phase;
+
+impl Daemon {
+    /// Reads the configuration again. A bad one changes nothing; `Err` holds every problem.
+    pub async fn reload(&self) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let result = self.reload_now().await;
+        self.metrics.reloaded(self.clock.now(), result.is_ok());
+        if let Err(problems) = &result {
+            error!("the configuration is refused and the old one stays:\n{problems}");
+            notify::status("the last reload was refused; the old configuration stays");
+        }
+        result
+    }
+
+    async fn reload_now(&self) -> Result<(), String> {
+        let path = self.options.config.clone();
+        let loading = tokio::task::spawn_blocking(move || load(&path, &environment()));
+        let loaded = loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| {
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        })?;
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        let kept = assembly::credentials(&loaded.config);
+        for view in self.engine.views() {
+            let rotating = view.record.as_ref().is_some_and(|record| record.stage.phase() != Phase::Settled);
+            if rotating && !kept.contains(&view.credential) {
+                let id = &view.credential;
+                return Err(format!("`{id}` has a rotation under way and cannot be removed before it is over"));
+            }
+        }
+        let units = assembly::units(&loaded.config, &self.http).map_err(|problem| problem.to_string())?;
+        self.filter.change(&loaded.config.daemon.log_level)?;
+        self.http.forget();
+        for unit in &units {
+            self.metrics.know_credential(&unit.policy.credential);
+        }
+        for view in self.engine.views().iter().filter(|view| !kept.contains(&view.credential)) {
+            let last = !kept.iter().any(|id| id.tenant == view.credential.tenant);
+            self.metrics.forget_credential(&view.credential, last);
+        }
+        self.engine.replace(units);
+        let old = std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
+        let new = self.config.lock().expect("no holder of the lock panics");
+        info!("the configuration is reloaded: {}", assembly::in_words(&config::difference(&old, &new)));
+        Ok(())
+    }
+}
