@@ -120,6 +120,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::Wish;
 
     fn line(at: &str, credential: &str, event: &str) -> Line {
         Line { at: at.to_owned(), credential: credential.parse().unwrap(), event: event.to_owned() }
@@ -182,5 +183,22 @@ mod tests {
         assert!(
             matches!(Line::of(&draft), Err(JournalError::Unavailable(why)) if why.contains("larger than"))
         );
+    }
+
+    #[test]
+    fn what_would_read_back_differently_is_refused() {
+        use chrono::Timelike as _;
+        // A leap second in the middle of a minute: chrono keeps it, and no text can say it.
+        let at = Timestamp::UNIX_EPOCH.with_nanosecond(1_500_000_000).unwrap();
+        let plain = Draft {
+            at: Timestamp::UNIX_EPOCH,
+            credential: "t/c".parse().unwrap(),
+            follows: 0,
+            event: Event::Moving,
+        };
+        assert!(Line::of(&plain).is_ok());
+        assert!(Line::of(&Draft { at, ..plain.clone() }).is_err(), "its time");
+        let hold = Wish::Hold { until: Some(at), reason: String::new() };
+        assert!(Line::of(&Draft { event: Event::Wished(hold), ..plain }).is_err(), "its event");
     }
 }

@@ -14,3 +14,5 @@ pub mod sqlite;
 mod conformance;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+mod twins;

@@ -12,9 +12,8 @@ use crate::ports::JournalError;
 const ALL: &str =
     "SELECT sequence, at, tenant, credential, event FROM entry WHERE sequence > ?1 ORDER BY sequence";
 
-// Without the hint SQLite may walk the whole table, since that is in the right order already.
 pub(super) const OF_TENANT: &str = "SELECT sequence, at, tenant, credential, event \
-     FROM entry INDEXED BY entry_of_credential WHERE sequence > ?1 AND tenant = ?2 ORDER BY sequence";
+     FROM entry WHERE sequence > ?1 AND tenant = ?2 ORDER BY sequence";
 
 /// The entries after `after`, in order; of one tenant or of all.
 pub(super) fn read(

@@ -182,3 +182,25 @@ fn merge_log(connection: Connection) -> Result<(), JournalError> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.close().map_err(|(_, error)| error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody is told what was not made durable: neither that it was written, nor that it was refused.
+    #[test]
+    fn those_who_came_together_fail_together() {
+        let refusal = JournalError::Stale { tenant: "t".parse().unwrap() };
+        let trouble = JournalError::Unavailable("the disk is full".to_owned());
+        for ruling in [Some(Ok(7)), Some(Err(refusal.clone())), None] {
+            let (sender, mut receiver) = oneshot::channel();
+            Pending { command: (), ruling, answer: sender }.answer(&Err(trouble.clone()));
+            assert_eq!(receiver.try_recv().unwrap(), Err::<u64, _>(trouble.clone()));
+        }
+        for ruling in [Ok(7), Err(refusal)] {
+            let (sender, mut receiver) = oneshot::channel();
+            Pending { command: (), ruling: Some(ruling.clone()), answer: sender }.answer(&Ok(()));
+            assert_eq!(receiver.try_recv().unwrap(), ruling);
+        }
+    }
+}
