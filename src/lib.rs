@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod domain;
+pub mod http;
 pub mod metrics;
 pub mod ports;
 pub mod secret;
