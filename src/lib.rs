@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod domain;
 pub mod http;
+pub mod issuer;
 pub mod metrics;
 pub mod ports;
 pub mod secret;

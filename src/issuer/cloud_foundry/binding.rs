@@ -28,7 +28,8 @@ pub(super) fn binding(value: &Value) -> Result<Option<Binding>, &'static str> {
     let instance = text("/relationships/service_instance/data/guid").ok_or("a key without an instance")?;
     let state = state(text("/last_operation/type"), text("/last_operation/state"));
     let created_at = text("/created_at").and_then(timestamp);
-    let key = Key { id: KeyId(guid.to_owned()), name: KeyName(name.to_owned()), created_at, expires_at: None };
+    let key =
+        Key { id: KeyId(guid.to_owned()), name: KeyName(name.to_owned()), created_at, expires_at: None };
     Ok(Some(Binding { instance: instance.to_owned(), seen: Sighting { key, state } }))
 }
 
@@ -42,10 +43,9 @@ pub(super) fn is_guid(text: &str) -> bool {
 /// How far along a key is. Keys of old have no last operation: they are ready. A deletion that failed leaves the key.
 fn state(operation: Option<&str>, state: Option<&str>) -> KeyState {
     match (operation, state) {
-        (Some("create"), Some("succeeded")) => KeyState::Ready,
+        (Some("create"), Some("succeeded")) | (Some("delete"), Some("failed")) => KeyState::Ready,
         (Some("create"), Some("failed")) => KeyState::Broken,
         (Some("create"), _) => KeyState::Busy,
-        (Some("delete"), Some("failed")) => KeyState::Ready,
         (Some("delete"), _) => KeyState::Deleting,
         _ => KeyState::Ready,
     }
@@ -137,7 +137,8 @@ mod tests {
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let word = prop_oneof![Just("guid"), Just("name"), Just("type"), Just("state"), Just("links"), Just("data")];
+        let word =
+            prop_oneof![Just("guid"), Just("name"), Just("type"), Just("state"), Just("links"), Just("data")];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

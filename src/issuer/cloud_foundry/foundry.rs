@@ -113,7 +113,12 @@ impl Foundry {
     }
 
     /// Every entry of a list.
-    async fn pages(&self, operation: &'static str, path: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+    async fn pages(
+        &self,
+        operation: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<Value>, Failure> {
         let root = self.root().await?;
         let mut next = Some(root.v3.at(path).with_query(query));
         let mut seen = BTreeSet::new();
@@ -137,7 +142,8 @@ impl Foundry {
                 })?),
             };
             let total = value.pointer("/pagination/total_results").and_then(Value::as_u64);
-            if next.is_none() && total.is_some_and(|total| (found.len() as u64) < total) {
+            if next.is_none() && total.is_some_and(|total| distinct(&found) < total) {
+                // Something was deleted while the pages were read: what slid over their edge may be missing.
                 return Err(reply.unreadable("the list is shorter than it says").into());
             }
         }
@@ -165,7 +171,9 @@ impl Foundry {
     pub(super) async fn follow(&self, location: &str) -> Result<Ended, Failure> {
         let root = self.root().await?;
         let job = root.v3.follow(location);
-        let job = job.ok_or_else(|| Failure::new(Class::Decode, "the job is on another host, which is not followed"))?;
+        let job = job.ok_or_else(|| {
+            Failure::new(Class::Decode, "the job is on another host, which is not followed")
+        })?;
         let clock = self.http.clock();
         let started = clock.monotonic();
         loop {
@@ -199,16 +207,17 @@ impl Foundry {
 
     /// The GUID of a service instance.
     pub(super) async fn resolve(&self, place: &Place) -> Result<String, Failure> {
-        let Place::Named { name, space, org } = place else {
-            let Place::Guid(guid) = place else { unreachable!("a place is a GUID or named") };
-            return Ok(guid.clone());
+        let (name, space, org) = match place {
+            Place::Guid(guid) => return Ok(guid.clone()),
+            Place::Named { name, space, org } => (name, space, org),
         };
         if let Some(guid) = self.places.lock().unwrap_or_else(PoisonError::into_inner).get(place) {
             return Ok(guid.clone());
         }
         let org = self.only("organizations", org, &[]).await?;
         let space = self.only("spaces", space, &[("organization_guids", &org)]).await?;
-        let guid = self.only("service_instances", name, &[("space_guids", &space), ("type", "managed")]).await?;
+        let guid =
+            self.only("service_instances", name, &[("space_guids", &space), ("type", "managed")]).await?;
         self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone(), guid.clone());
         Ok(guid)
     }
@@ -216,7 +225,10 @@ impl Foundry {
     /// The GUID of the one thing of this name.
     async fn only(&self, path: &str, name: &str, filter: &[(&str, &str)]) -> Result<String, Failure> {
         let refuse = |why: &str| {
-            let text = format!("`{name}` in `{path}` of `{}`: {why}; name the service instance by its GUID", self.api);
+            let text = format!(
+                "`{name}` in `{path}` of `{}`: {why}; name the service instance by its GUID",
+                self.api
+            );
             Failure::new(Class::ClientError, text)
         };
         if name.contains(',') {
@@ -259,9 +271,10 @@ impl Foundry {
         })?;
         let v3 = match link("cloud_controller_v3") {
             None => self.api.at("v3"),
-            Some(link) => {
-                self.api.follow(link).ok_or_else(|| reply.unreadable("the link to v3 leads to another host"))?
-            }
+            Some(link) => self
+                .api
+                .follow(link)
+                .ok_or_else(|| reply.unreadable("the link to v3 leads to another host"))?,
         };
         let settings = &self.settings;
         let origin = settings.origin.as_deref();
@@ -270,6 +283,11 @@ impl Foundry {
         *held = Some(root.clone());
         Ok(root)
     }
+}
+
+fn distinct(found: &[Value]) -> u64 {
+    let guids: BTreeSet<_> = found.iter().filter_map(|value| value.get("guid")?.as_str()).collect();
+    guids.len() as u64
 }
 
 impl Root {

@@ -105,10 +105,8 @@ impl CloudFoundry {
             return failure;
         }
         let taken = ["unique", "taken", "already"].iter().any(|word| detail.contains(word));
-        let there = match taken {
-            true => true,
-            false => !self.foundry.named(instance, &name.0).await.is_ok_and(|found| found.is_empty()),
-        };
+        let there =
+            taken || !self.foundry.named(instance, &name.0).await.is_ok_and(|found| found.is_empty());
         if there {
             // The name is ours and was free before: an earlier attempt may have taken effect.
             failure.class = Class::Conflict;
@@ -134,13 +132,11 @@ impl CloudFoundry {
 
     /// After a deletion: gone, or not known to be.
     async fn confirm_gone(&self, key: &Key, what: &str) -> Result<(), Failure> {
-        match self.get(&key.id.0).await.map_err(Failure::ambiguous)? {
-            None => Ok(()),
-            Some(_) => {
-                let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
-                Err(Failure::new(Class::ServerError, text).ambiguous())
-            }
+        if self.get(&key.id.0).await.map_err(Failure::ambiguous)?.is_none() {
+            return Ok(());
         }
+        let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
+        Err(Failure::new(Class::ServerError, text).ambiguous())
     }
 }
 
@@ -193,7 +189,8 @@ impl Issuer for CloudFoundry {
 
     async fn read(&self, role: Role, key: &Key) -> Result<Arc<ServiceKey>, Failure> {
         let get = |to| Request::get("read_key", to);
-        let reply = self.foundry.send(get, BINDINGS, Some(&key.id.0), "details").await.map_err(unless_missing)?;
+        let reply =
+            self.foundry.send(get, BINDINGS, Some(&key.id.0), "details").await.map_err(unless_missing)?;
         let text = std::str::from_utf8(&reply.body).map_err(|_| reply.unreadable("it is not UTF-8"))?;
         let parsed = (self.settings.parse)(text).map_err(|why| {
             let why = crate::http::redact::mask(&why);
@@ -210,7 +207,8 @@ impl Issuer for CloudFoundry {
             Some(seen) if seen.instance == instance && seen.seen.key.name == key.name => {}
             Some(seen) => {
                 let found = &seen.seen.key.name;
-                let text = format!("`{}` is not deleted: its id leads to `{found}` or another instance", key.name);
+                let text =
+                    format!("`{}` is not deleted: its id leads to `{found}` or another instance", key.name);
                 return Err(Failure::new(Class::ClientError, text));
             }
         }
@@ -240,8 +238,11 @@ impl Issuer for CloudFoundry {
 
 fn by_role(instances: &BTreeMap<Role, String>, found: &[binding::Binding]) -> Sightings {
     let of = |instance: &String| -> Vec<Sighting> {
-        let mut seen: Vec<_> =
-            found.iter().filter(|binding| binding.instance == *instance).map(|binding| binding.seen.clone()).collect();
+        let mut seen: Vec<_> = found
+            .iter()
+            .filter(|binding| binding.instance == *instance)
+            .map(|binding| binding.seen.clone())
+            .collect();
         seen.sort_by(|left, right| left.key.id.cmp(&right.key.id));
         seen
     };
@@ -261,8 +262,10 @@ fn errors(reply: &Reply) -> Vec<Value> {
 
 /// The details of an error, in lower case.
 fn details(reply: &Reply) -> String {
-    let details: Vec<_> =
-        errors(reply).iter().filter_map(|error| error.get("detail")?.as_str().map(str::to_lowercase)).collect();
+    let details: Vec<_> = errors(reply)
+        .iter()
+        .filter_map(|error| error.get("detail")?.as_str().map(str::to_lowercase))
+        .collect();
     details.join(" ")
 }
 
