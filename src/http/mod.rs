@@ -142,7 +142,7 @@ impl Http {
         let said = if (300..400).contains(&status) {
             "a redirect, which is not followed".to_owned()
         } else {
-            redact::redact(&reply.body)
+            redact::redact_knowing(&reply.body, &request.secrets())
         };
         let not_before = reply.retry_after.as_deref().and_then(|text| self.not_before(text, reply.date));
         let repeatable = matches!(status, 502..=504) && not_before.is_none();

@@ -18,6 +18,9 @@ const LONG: usize = 24;
 /// A word of this length with a `$` in it is taken for a binding secret (`uuid$base64`) or a part of one.
 const DOLLAR: usize = 8;
 
+/// A secret shorter than this could be any word; masking it would tell more than it hides.
+const KNOWN: usize = 4;
+
 const FIELDS: [&str; 12] = [
     "code",
     "title",
@@ -37,6 +40,11 @@ const DEPTH: usize = 4;
 
 /// What an answer's body says about an error: at most [`LIMIT`] characters, one line.
 pub fn redact(body: &[u8]) -> String {
+    redact_knowing(body, &[])
+}
+
+/// The same, and the secrets of the request are masked even where they look like nothing at all.
+pub fn redact_knowing(body: &[u8], known: &[&str]) -> String {
     if body.iter().all(u8::is_ascii_whitespace) {
         return "an empty answer".to_owned();
     }
@@ -46,34 +54,43 @@ pub fn redact(body: &[u8]) -> String {
         return format!("{kind} of {} bytes", body.len());
     };
     let mut said = Vec::new();
-    collect(&value, "", DEPTH, &mut said);
+    collect(&value, "", DEPTH, known, &mut said);
     if said.is_empty() {
         return format!("JSON of {} bytes", body.len());
     }
     shorten(&said.join(", "), LIMIT)
 }
 
-fn collect(value: &Value, name: &str, depth: usize, said: &mut Vec<String>) {
+fn collect(value: &Value, name: &str, depth: usize, known: &[&str], said: &mut Vec<String>) {
     match value {
         Value::Object(fields) if depth > 0 => {
             for field in FIELDS {
                 if let Some(value) = fields.get(field) {
-                    collect(value, field, depth - 1, said);
+                    collect(value, field, depth - 1, known, said);
                 }
             }
         }
         Value::Array(values) if depth > 0 => {
             for value in values.iter().take(5) {
-                collect(value, name, depth - 1, said);
+                collect(value, name, depth - 1, known, said);
             }
         }
-        Value::String(text) if !name.is_empty() => said.push(format!("{name}: {}", mask(text))),
+        Value::String(text) if !name.is_empty() => {
+            said.push(format!("{name}: {}", mask(&without(text, known))))
+        }
         Value::Number(number) if !name.is_empty() => {
             said.push(format!("{name}: {}", mask(&number.to_string())));
         }
         Value::Bool(answer) if !name.is_empty() => said.push(format!("{name}: {answer}")),
         _ => {}
     }
+}
+
+fn without(text: &str, known: &[&str]) -> String {
+    known
+        .iter()
+        .filter(|secret| secret.len() >= KNOWN)
+        .fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
 }
 
 /// The text on one line, with everything that looks like a secret masked.
@@ -129,7 +146,8 @@ fn names_secret(before: &str) -> bool {
         && name.rsplit(|letter: char| !is_of_word(letter)).next().is_some_and(is_secret_name)
 }
 
-fn is_secret_name(name: &str) -> bool {
+/// Whether a field of this name holds a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["secret", "password", "passwd", "token", "passcode", "authorization", "apikey", "assertion"]
         .iter()
@@ -174,6 +192,12 @@ mod tests {
             r#"{"detail":"sent password=hunter2\u0007 and Bearer abc"}"#,
             "detail: sent [masked] and Bearer [masked]",
         );
+    }
+
+    #[test]
+    fn a_known_secret_is_masked_however_it_looks() {
+        let body = br#"{"error_description":"no user with swordfish here"}"#;
+        assert_eq!(redact_knowing(body, &["swordfish", ""]), "error_description: no user with [masked] here");
     }
 
     fn secret() -> impl Strategy<Value = String> {

@@ -136,9 +136,42 @@ impl Request {
         self
     }
 
+    /// What it carries that nobody may see.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        match &self.auth {
+            Auth::Nobody | Auth::Login(_) => {}
+            Auth::Bearer(secret) | Auth::Basic(_, secret) => found.push(secret.expose()),
+        }
+        match &self.body {
+            Body::Empty => {}
+            Body::Json(value) => secrets_in(value, &mut found),
+            Body::Form(fields) => {
+                let secret = fields.iter().filter(|(name, _)| redact::is_secret_name(name));
+                found.extend(secret.map(|(_, value)| value.expose()));
+            }
+        }
+        found
+    }
+
     /// What is done where, for messages.
     pub(super) fn what(&self) -> String {
         format!("`{}` at `{}`", self.operation, self.to)
+    }
+}
+
+fn secrets_in<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| secrets_in(value, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if redact::is_secret_name(name) => found.push(text),
+                    value => secrets_in(value, found),
+                }
+            }
+        }
+        _ => {}
     }
 }
 

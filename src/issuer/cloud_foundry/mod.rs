@@ -105,8 +105,7 @@ impl CloudFoundry {
             return failure;
         }
         let taken = ["unique", "taken", "already"].iter().any(|word| detail.contains(word));
-        let there =
-            taken || !self.foundry.named(instance, &name.0).await.is_ok_and(|found| found.is_empty());
+        let there = taken || !self.foundry.named(instance, &name.0).await.is_ok_and(|found| found.is_empty());
         if there {
             // The name is ours and was free before: an earlier attempt may have taken effect.
             failure.class = Class::Conflict;
