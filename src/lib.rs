@@ -1,10 +1,16 @@
 //! A daemon that keeps the credentials of SAP BTP tenants fresh.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod consumer;
+pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod http;
+pub mod issuer;
 pub mod journal;
+pub mod logging;
 pub mod metrics;
 pub mod ports;
 pub mod secret;

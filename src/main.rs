@@ -1,2 +1,7 @@
-//! rekeyd.
-fn main() {}
+//! Parse, run, turn the outcome into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rekeyd::cli::main().into()
+}

@@ -1,0 +1,3 @@
+//! Who is given credentials. Each module is one [`Consumer`](crate::ports::Consumer).
+
+pub mod dataspace;

@@ -1,0 +1,285 @@
+//! Service keys of Cloud Foundry, over API v3 (facts: Cloud Foundry).
+//!
+//! Only *create* is not idempotent, and its reply may be lost after the effect. So whatever is unclear about it ends
+//! with a look for the name, and what is still unclear then is an ambiguous failure.
+
+pub mod binding;
+pub mod foundry;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use self::foundry::{Ended, Foundry};
+use super::Parse;
+use crate::domain::failure::{Class, Failure};
+use crate::domain::key::{Key, KeyState, Sighting, Sightings};
+use crate::domain::names::{CredentialId, KeyName, Role};
+use crate::http::error::HttpError;
+use crate::http::request::{Reply, Request};
+use crate::ports::Issuer;
+use crate::secret::ServiceKey;
+
+const BINDINGS: &str = "service_credential_bindings";
+
+/// The codes of Cloud Foundry that are told apart (facts: Cloud Foundry, section 8).
+const NOT_FOUND: i64 = 10010;
+
+/// Which service instance holds the keys of a role.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// By its GUID: the safest.
+    Guid(String),
+    /// By its name and where it is.
+    Named {
+        /// The service instance.
+        name: String,
+        /// Its space.
+        space: String,
+        /// Its organization.
+        org: String,
+    },
+}
+
+/// One credential at Cloud Foundry.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose keys they are; written beside them as annotation.
+    pub credential: CredentialId,
+    /// The instance of each role; no two roles share one.
+    pub places: BTreeMap<Role, Place>,
+    /// How a key is read.
+    pub parse: Parse,
+}
+
+/// The issuer of one credential's keys at Cloud Foundry.
+pub struct CloudFoundry {
+    foundry: Arc<Foundry>,
+    settings: Settings,
+}
+
+impl CloudFoundry {
+    /// The issuer for one credential on a landscape.
+    pub fn new(foundry: Arc<Foundry>, settings: Settings) -> Self {
+        Self { foundry, settings }
+    }
+
+    async fn instance(&self, role: Role) -> Result<String, Failure> {
+        let place = self.settings.places.get(&role).ok_or_else(|| {
+            Failure::new(Class::ClientError, format!("there is no service instance for the role `{role}`"))
+        })?;
+        self.foundry.resolve(place).await
+    }
+
+    /// The one key of this name. None, several or an unfinished one leave open what the create did.
+    async fn find(&self, instance: &str, name: &KeyName, context: &str) -> Result<Key, Failure> {
+        let found = self.foundry.named(instance, &name.0).await.map_err(Failure::ambiguous)?;
+        let unclear = |class, what: &str| {
+            Err(Failure::new(class, format!("creating `{name}`: {context}: {what}")).ambiguous())
+        };
+        match found.as_slice() {
+            [] => unclear(Class::ServerError, "it is not listed"),
+            [only] => match only.seen.state {
+                KeyState::Ready => Ok(only.seen.key.clone()),
+                KeyState::Busy => unclear(Class::Timeout, "it is still being made"),
+                KeyState::Broken => unclear(Class::ServerError, "the issuer could not make it"),
+                KeyState::Deleting => unclear(Class::Conflict, "it is being deleted"),
+            },
+            _ => unclear(Class::Conflict, "there are several of this name"),
+        }
+    }
+
+    /// What a refused create means. The texts of 422 are not stable, so the state is read again (facts: Cloud
+    /// Foundry, section 5).
+    async fn refused(&self, instance: &str, name: &KeyName, error: HttpError) -> Failure {
+        if error.status != Some(422) {
+            return error.into();
+        }
+        let detail = error.reply.as_deref().map(details).unwrap_or_default();
+        let mut failure = Failure::from(error);
+        if detail.contains("quota") {
+            return failure;
+        }
+        let taken = ["unique", "taken", "already"].iter().any(|word| detail.contains(word));
+        let there = taken || !self.foundry.named(instance, &name.0).await.is_ok_and(|found| found.is_empty());
+        if there {
+            // The name is ours and was free before: an earlier attempt may have taken effect.
+            failure.class = Class::Conflict;
+            failure.effect_unknown = true;
+        } else if detail.contains("in progress") || detail.contains("being deleted") {
+            failure.class = Class::Conflict;
+        }
+        failure
+    }
+
+    /// The key with this id; `None` where Cloud Foundry itself says that there is none.
+    async fn get(&self, id: &str) -> Result<Option<binding::Binding>, Failure> {
+        let get = |to| Request::get("read_key", to);
+        match self.foundry.send(get, BINDINGS, Some(id), "").await {
+            Ok(reply) => {
+                let read = binding::binding(&reply.json()?).map_err(|why| reply.unreadable(why))?;
+                Ok(Some(read.ok_or_else(|| reply.unreadable("it belongs to an application"))?))
+            }
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(unless_missing(error)),
+        }
+    }
+
+    /// After a deletion: gone, or not known to be.
+    async fn confirm_gone(&self, key: &Key, what: &str) -> Result<(), Failure> {
+        if self.get(&key.id.0).await.map_err(Failure::ambiguous)?.is_none() {
+            return Ok(());
+        }
+        let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
+        Err(Failure::new(Class::ServerError, text).ambiguous())
+    }
+}
+
+#[async_trait::async_trait]
+impl Issuer for CloudFoundry {
+    async fn list(&self) -> Result<Sightings, Failure> {
+        let mut instances = BTreeMap::new();
+        for role in self.settings.places.keys() {
+            instances.insert(*role, self.instance(*role).await?);
+        }
+        let guids: BTreeSet<String> = instances.values().cloned().collect();
+        if guids.len() < instances.len() {
+            let text = "two roles share one service instance: their keys cannot be told apart";
+            return Err(Failure::new(Class::ClientError, text));
+        }
+        let found = self.foundry.list(&guids).await?;
+        Ok(by_role(&instances, &found))
+    }
+
+    async fn create(&self, role: Role, name: &KeyName) -> Result<Key, Failure> {
+        let instance = self.instance(role).await?;
+        let body = json!({
+            "type": "key",
+            "name": name.0,
+            "relationships": { "service_instance": { "data": { "guid": instance } } },
+            "metadata": {
+                "labels": { "rekeyd.io/managed": "true" },
+                "annotations": { "rekeyd.io/credential": self.settings.credential.to_string() },
+            },
+        });
+        let post = |to| Request::post("create_key", to).json(body);
+        let reply = match self.foundry.send(post, BINDINGS, None, "").await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.refused(&instance, name, error).await),
+        };
+        let Some(location) = &reply.location else {
+            return self.find(&instance, name, "accepted without a job").await;
+        };
+        match self.foundry.follow(location).await {
+            Ok(Ended::Complete(Some(guid))) => match self.get(&guid).await {
+                Ok(Some(made)) if is_made(&made, &instance, name) => Ok(made.seen.key),
+                _ => self.find(&instance, name, "the job is complete").await,
+            },
+            Ok(Ended::Complete(None)) => self.find(&instance, name, "the job is complete").await,
+            Ok(Ended::Failed) => self.find(&instance, name, "the job failed").await,
+            Ok(Ended::Lost) => self.find(&instance, name, "the job is gone").await,
+            Err(failure) => Err(failure.ambiguous()),
+        }
+    }
+
+    async fn read(&self, role: Role, key: &Key) -> Result<Arc<ServiceKey>, Failure> {
+        let get = |to| Request::get("read_key", to);
+        let reply =
+            self.foundry.send(get, BINDINGS, Some(&key.id.0), "details").await.map_err(unless_missing)?;
+        let text = std::str::from_utf8(&reply.body).map_err(|_| reply.unreadable("it is not UTF-8"))?;
+        let parsed = (self.settings.parse)(text).map_err(|why| {
+            let why = crate::http::redact::mask(&why);
+            reply.unreadable(&format!("the key `{}` of role `{role}` cannot be read: {why}", key.name))
+        })?;
+        Ok(Arc::new(parsed))
+    }
+
+    async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure> {
+        let instance = self.instance(role).await?;
+        // The point of no return: what stands behind the id must be what the journal believes.
+        match self.get(&key.id.0).await? {
+            None => return Ok(()),
+            Some(seen) if seen.instance == instance && seen.seen.key.name == key.name => {}
+            Some(seen) => {
+                let found = &seen.seen.key.name;
+                let text =
+                    format!("`{}` is not deleted: its id leads to `{found}` or another instance", key.name);
+                return Err(Failure::new(Class::ClientError, text));
+            }
+        }
+        let delete = |to| Request::delete("delete_key", to);
+        let reply = match self.foundry.send(delete, BINDINGS, Some(&key.id.0), "").await {
+            Ok(reply) => reply,
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) => {
+                let busy = error.status == Some(422);
+                let mut failure = unless_missing(error);
+                if busy {
+                    failure.class = Class::Conflict;
+                }
+                return Err(failure);
+            }
+        };
+        let Some(location) = &reply.location else {
+            return self.confirm_gone(key, "accepted without a job").await;
+        };
+        match self.foundry.follow(location).await.map_err(Failure::ambiguous)? {
+            Ended::Complete(_) => Ok(()),
+            Ended::Failed => self.confirm_gone(key, "the job failed").await,
+            Ended::Lost => self.confirm_gone(key, "the job is gone").await,
+        }
+    }
+}
+
+fn by_role(instances: &BTreeMap<Role, String>, found: &[binding::Binding]) -> Sightings {
+    let of = |instance: &String| -> Vec<Sighting> {
+        let mut seen: Vec<_> = found
+            .iter()
+            .filter(|binding| binding.instance == *instance)
+            .map(|binding| binding.seen.clone())
+            .collect();
+        seen.sort_by(|left, right| left.key.id.cmp(&right.key.id));
+        seen
+    };
+    instances.iter().map(|(role, instance)| (*role, of(instance))).collect()
+}
+
+fn is_made(made: &binding::Binding, instance: &str, name: &KeyName) -> bool {
+    made.instance == instance && made.seen.key.name == *name && made.seen.state == KeyState::Ready
+}
+
+fn errors(reply: &Reply) -> Vec<Value> {
+    match reply.value().and_then(|mut value| value.get_mut("errors").map(Value::take)) {
+        Some(Value::Array(errors)) => errors,
+        _ => Vec::new(),
+    }
+}
+
+/// The details of an error, in lower case.
+fn details(reply: &Reply) -> String {
+    let details: Vec<_> = errors(reply)
+        .iter()
+        .filter_map(|error| error.get("detail")?.as_str().map(str::to_lowercase))
+        .collect();
+    details.join(" ")
+}
+
+/// Whether Cloud Foundry itself says that the thing does not exist. A 404 from anybody on the way is no such word.
+fn is_gone(error: &HttpError) -> bool {
+    let says_so = |error: &Value| error.get("code").and_then(Value::as_i64) == Some(NOT_FOUND);
+    error.status == Some(404) && error.reply.as_deref().is_some_and(|reply| errors(reply).iter().any(says_so))
+}
+
+/// A failure in which a 404 of unknown origin is not mistaken for an answer.
+fn unless_missing(error: HttpError) -> Failure {
+    let of_somebody = error.class == Class::NotFound && !is_gone(&error);
+    let mut failure = Failure::from(error);
+    if of_somebody {
+        failure.class = Class::ServerError;
+    }
+    failure
+}
