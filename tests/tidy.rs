@@ -57,7 +57,8 @@ fn imports(text: &str) -> BTreeSet<String> {
                 let names = group.split(',').map(|name| name.trim().split("::").next().unwrap_or_default());
                 found.extend(names.map(str::to_owned));
             } else {
-                let name: String = part.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+                let name: String =
+                    part.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
                 found.insert(name);
             }
         }
@@ -112,9 +113,15 @@ fn the_domain_is_pure() {
     for (path, text) in sources("src/domain") {
         for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
             for name in foreign {
-                assert!(!line.contains(&format!("{name}::")), "{}: `{name}` in the domain: {line}", path.display());
+                assert!(
+                    !line.contains(&format!("{name}::")),
+                    "{}: `{name}` in the domain: {line}",
+                    path.display()
+                );
             }
-            for clock in ["Utc::now", "Local::now", "SystemTime", "Instant::now", "std::fs", "std::env", "std::net"] {
+            for clock in
+                ["Utc::now", "Local::now", "SystemTime", "Instant::now", "std::fs", "std::env", "std::net"]
+            {
                 assert!(!line.contains(clock), "{}: `{clock}` in the domain: {line}", path.display());
             }
         }
@@ -124,7 +131,8 @@ fn the_domain_is_pure() {
 /// The lines before a file's tests.
 fn without_tests(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
-    if let Some(start) = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].contains('{')) {
+    if let Some(start) = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].contains('{'))
+    {
         lines.truncate(start);
     }
     lines
@@ -135,7 +143,16 @@ fn functions(lines: &[&str]) -> Vec<(String, usize, usize)> {
     let mut found = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         let text = line.trim_start();
-        let head = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ", "pub(crate) fn ", "pub(super) async fn ", "const fn "];
+        let head = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(crate) fn ",
+            "pub(super) async fn ",
+            "const fn ",
+        ];
         if !head.iter().any(|head| text.starts_with(head)) || text.ends_with(';') {
             continue;
         }
@@ -153,15 +170,19 @@ fn files_and_functions_are_short() {
     let mut long = Vec::new();
     for folder in ["src", "tests/sandbox/src"] {
         for (path, text) in sources(folder) {
-            let is_test = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("test"))
-                && path.starts_with(root().join("src"));
+            let is_test =
+                path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("test"))
+                    && path.starts_with(root().join("src"));
             let lines = without_tests(&text);
             if lines.len() > FILE_LIMIT && !is_test && !path.ends_with("tests.rs") {
                 long.push(format!("{}: {} lines, {FILE_LIMIT} allowed", path.display(), lines.len()));
             }
             for (name, line, length) in functions(&lines) {
                 if length > FUNCTION_LIMIT {
-                    long.push(format!("{}:{line}: `{name}` has {length} lines, {FUNCTION_LIMIT} allowed", path.display()));
+                    long.push(format!(
+                        "{}:{line}: `{name}` has {length} lines, {FUNCTION_LIMIT} allowed",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -182,7 +203,9 @@ fn some_things_are_not_written() {
     ];
     let mut wrong = Vec::new();
     for (path, text) in sources("src") {
-        if path.components().any(|part| part.as_os_str() == "tests") || path.to_string_lossy().contains("test") {
+        if path.components().any(|part| part.as_os_str() == "tests")
+            || path.to_string_lossy().contains("test")
+        {
             continue;
         }
         for (number, line) in without_tests(&text).iter().enumerate() {
@@ -204,8 +227,12 @@ fn every_dependency_says_why() {
         for line in text.lines() {
             if line.starts_with('[') {
                 line.clone_into(&mut section);
-            } else if (section == "[dependencies]" || section == "[dev-dependencies]") && line.contains(" = ") {
-                assert!(before.starts_with("# ") && before.ends_with('.'), "{manifest}: no sentence above `{line}`");
+            } else if (section == "[dependencies]" || section == "[dev-dependencies]") && line.contains(" = ")
+            {
+                assert!(
+                    before.starts_with("# ") && before.ends_with('.'),
+                    "{manifest}: no sentence above `{line}`"
+                );
             }
             before = line;
         }

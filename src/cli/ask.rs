@@ -13,7 +13,9 @@ use crate::domain::names::CredentialId;
 
 /// `rotate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed")]
+#[command(
+    after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed"
+)]
 pub(crate) struct Rotate {
     /// Which credential, as `tenant/credential`.
     #[arg(value_name = "T/C", required_unless_present_any = ["due", "all"], conflicts_with_all = ["due", "all"])]
@@ -67,7 +69,10 @@ pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
         let request = RotateRequest { scope, reason: rotate.reason.clone() };
         return match daemon.post::<_, Done>("/v1/rotate", &request).await {
             Ok(done) => {
-                say(common, &format!("{} credentials were woken; `rekeyd status` shows them", done.credentials));
+                say(
+                    common,
+                    &format!("{} credentials were woken; `rekeyd status` shows them", done.credentials),
+                );
                 Exit::Done
             }
             Err(exit) => exit,

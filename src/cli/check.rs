@@ -52,10 +52,19 @@ pub(super) async fn check(common: &Common, check: &CheckConfig) -> Exit {
     let exit = if check.online { online(common, &loaded).await } else { Exit::Done };
     let tenants = loaded.config.tenants.len();
     let now = SystemClock::new().now();
-    let ticks: Vec<String> =
-        loaded.config.daemon.schedule.next_three(now).into_iter().map(|at| format!("{} UTC", show::time(at))).collect();
+    let ticks: Vec<String> = loaded
+        .config
+        .daemon
+        .schedule
+        .next_three(now)
+        .into_iter()
+        .map(|at| format!("{} UTC", show::time(at)))
+        .collect();
     if common.json {
-        println!("{}", serde_json::json!({ "tenants": tenants, "next_checks": ticks, "ok": exit == Exit::Done }));
+        println!(
+            "{}",
+            serde_json::json!({ "tenants": tenants, "next_checks": ticks, "ok": exit == Exit::Done })
+        );
     } else if !common.quiet && exit == Exit::Done {
         println!("{tenants} tenants are well configured; the next checks are at {}", ticks.join(", "));
     }
@@ -76,10 +85,15 @@ async fn online(common: &Common, loaded: &Loaded) -> Exit {
             exit = fail(Exit::Unavailable, &format!("`{id}`: the keys cannot be listed: {failure}"));
         }
         match unit.consumer.status().await {
-            Ok(status) if !common.quiet && !common.json => println!("`{id}`: the consumer reports `{}`", status.word),
+            Ok(status) if !common.quiet && !common.json => {
+                println!("`{id}`: the consumer reports `{}`", status.word)
+            }
             Ok(_) => {}
             Err(failure) => {
-                exit = fail(Exit::Unavailable, &format!("`{id}`: the consumer's status cannot be had: {failure}"));
+                exit = fail(
+                    Exit::Unavailable,
+                    &format!("`{id}`: the consumer's status cannot be had: {failure}"),
+                );
             }
         }
     }

@@ -29,7 +29,11 @@ impl Daemon {
     }
 
     /// Sends a request.
-    pub(super) async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Exit> {
+    pub(super) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Exit> {
         let body = serde_json::to_vec(body).map_err(|problem| fail(Exit::Failed, &problem.to_string()))?;
         let answer = self.local.post(path, body).await;
         self.read(answer)
@@ -44,7 +48,9 @@ impl Daemon {
         let (status, body) = answer.map_err(|problem| self.unreachable(&problem))?;
         if (200..300).contains(&status) {
             let read = serde_json::from_slice(&body);
-            return read.map_err(|problem| fail(Exit::Failed, &format!("the daemon's answer cannot be read: {problem}")));
+            return read.map_err(|problem| {
+                fail(Exit::Failed, &format!("the daemon's answer cannot be read: {problem}"))
+            });
         }
         match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => Err(fail(Exit::of_refusal(refusal.exit), &refusal.error)),
@@ -63,7 +69,9 @@ impl Daemon {
                 Exit::Unavailable,
                 &format!("no daemon answers on `{path}`: is it running? try `systemctl status rekeyd`"),
             ),
-            LocalError::Other(text) => fail(Exit::Unavailable, &format!("the daemon on `{path}` did not answer: {text}")),
+            LocalError::Other(text) => {
+                fail(Exit::Unavailable, &format!("the daemon on `{path}` did not answer: {text}"))
+            }
         }
     }
 }

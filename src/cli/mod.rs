@@ -76,9 +76,14 @@ impl From<Exit> for ExitCode {
 
 /// Keeps the credentials of SAP BTP tenants fresh.
 #[derive(Debug, Parser)]
-#[command(name = "rekeyd", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "rekeyd",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Exit codes: 0 done · 1 failed · 2 usage · 3 needs a person · 69 daemon or upstream unavailable · \
-75 try again later · 77 permission · 78 configuration")]
+75 try again later · 77 permission · 78 configuration"
+)]
 pub struct Command {
     #[command(flatten)]
     common: Common,
@@ -90,7 +95,14 @@ pub struct Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "REKEYD_CONFIG", default_value = "/etc/rekeyd/rekeyd.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "REKEYD_CONFIG",
+        default_value = "/etc/rekeyd/rekeyd.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     /// Print JSON.
     #[arg(long, global = true)]

@@ -22,9 +22,10 @@ fn journal(config: &crate::config::Config) -> Result<Arc<dyn Journal>, Exit> {
     }
     match SqliteJournal::open_read_only(&path) {
         Ok(journal) => Ok(Arc::new(journal)),
-        Err(problem) => {
-            Err(fail(Exit::Unavailable, &format!("the journal `{}` cannot be read: {problem}", path.display())))
-        }
+        Err(problem) => Err(fail(
+            Exit::Unavailable,
+            &format!("the journal `{}` cannot be read: {problem}", path.display()),
+        )),
     }
 }
 

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::{Common, Exit, check, fail};
-use crate::daemon::{self, Fatal, Options};
 use crate::daemon::triggers::Signals;
+use crate::daemon::{self, Fatal, Options};
 
 /// `run`.
 #[derive(Debug, Args)]

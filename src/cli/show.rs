@@ -100,7 +100,11 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
 
 fn phase(status: &CredentialStatus) -> String {
     let since = status.since.map_or_else(String::new, |at| format!(" since {}", time(at)));
-    if status.stage == status.phase { format!("{}{since}", status.phase) } else { format!("{} in {}{since}", status.phase, status.stage) }
+    if status.stage == status.phase {
+        format!("{}{since}", status.phase)
+    } else {
+        format!("{} in {}{since}", status.phase, status.stage)
+    }
 }
 
 /// What would happen, in full.

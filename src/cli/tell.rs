@@ -155,7 +155,12 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
             if common.json {
                 println!("{}", serde_json::to_string(&entry).expect("an entry is plain data"));
             } else {
-                println!("{}  {:<24}  {}", show::time(entry.at), entry.credential.to_string(), story::tell(&entry.event));
+                println!(
+                    "{}  {:<24}  {}",
+                    show::time(entry.at),
+                    entry.credential.to_string(),
+                    story::tell(&entry.event)
+                );
             }
         }
         if !more && !history.follow {
@@ -173,7 +178,10 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
 /// The answer stands in the exit code: 0 yes, 1 no, 2 unknown credential, 255 cannot tell.
 pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
     let Ok(id) = needs.credential.parse::<CredentialId>() else {
-        return fail(Exit::Unknown, &format!("`{}` is no credential: expected `tenant/credential`", needs.credential));
+        return fail(
+            Exit::Unknown,
+            &format!("`{}` is no credential: expected `tenant/credential`", needs.credential),
+        );
     };
     let views = match offline::views(common).await {
         Ok(views) => views,

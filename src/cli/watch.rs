@@ -121,7 +121,9 @@ impl<'a> Screen<'a> {
         }
         let id = self.credential;
         match exit {
-            Exit::Done if self.turned_back => println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why"),
+            Exit::Done if self.turned_back => {
+                println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why")
+            }
             Exit::Done => println!("`{id}` is settled with fresh keys; `rekeyd status {id}` shows them"),
             _ => println!("`{id}` needs a person; `rekeyd explain {id}` says what to do"),
         }
@@ -130,6 +132,8 @@ impl<'a> Screen<'a> {
     fn detach(&self) {
         self.clear();
         let id = self.credential;
-        eprintln!("detached: the rotation of `{id}` goes on; `rekeyd status {id}` or `rekeyd history {id} --follow` shows it");
+        eprintln!(
+            "detached: the rotation of `{id}` goes on; `rekeyd status {id}` or `rekeyd history {id} --follow` shows it"
+        );
     }
 }

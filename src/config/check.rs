@@ -19,6 +19,9 @@ const SLOWEST_RETRY: Duration = Duration::from_hours(6);
 /// SAP's own limit to the consumer's work is 20 minutes; a deadline this near to it halts what would have worked.
 const SHORT_DEADLINE: Duration = Duration::from_mins(25);
 
+/// The shortest life of an access token that an instance can be given (facts: DSI, section 6).
+const SHORTEST_TOKEN_LIFE: Duration = Duration::from_hours(1);
+
 /// The longest pause of a schedule, found once per expression and zone: many tenants share a few.
 #[derive(Default)]
 pub(super) struct Gaps(BTreeMap<(String, &'static str), Duration>);
@@ -47,6 +50,7 @@ pub(super) fn tenant(
         lead_and_window(&mut report);
         lead_and_schedule(gap, &mut report);
         soak(&mut report);
+        token_life(&mut report);
     }
     if let Some(section) = dataspace {
         deadline(section, problems);
@@ -164,6 +168,16 @@ fn names(root: &Section, problems: &mut Vec<Problem>) {
             seen.insert(name, site.clone());
         }
     }
+}
+
+/// SAP gives the tokens of these keys between one hour and one day, 12 hours unless told otherwise.
+fn token_life(report: &mut Report<'_>) {
+    let Some(life) = report.section.span("token-life").filter(|life| *life < SHORTEST_TOKEN_LIFE) else { return };
+    let section = report.section;
+    let found = format!("`token-life` in `[[credential]]` is {}", lasting(life));
+    let problem = Problem::warning(section.site_of("token-life"), &section.path_of("token-life"), found);
+    let expected = problem.expected("at least 1 hour, the least that SAP allows");
+    report.problems.push(expected.remedy("a proof by exclusion counts only after the last token made with the old key is dead"));
 }
 
 fn deadline(section: &Section, problems: &mut Vec<Problem>) {

@@ -131,7 +131,7 @@ static SCHEDULE: &[Key] = &[
 
 #[rustfmt::skip]
 static LEASE: &[Key] = &[
-    default("life", seconds(10, HOUR), "60 s", "How long a lease outlives the last sign of its owner. Another instance takes over after that."),
+    default("life", seconds(1, HOUR), "60 s", "How long a lease outlives the last sign of its owner. Another instance takes over after that."),
 ];
 
 #[rustfmt::skip]
@@ -193,8 +193,8 @@ static DATASPACE: &[Key] = &[
     default("base-path", Form::UrlPath, "/api/v1/dsi", "What comes between the address and the calls."),
     default("settle", seconds(0, DAY), "5 min", "How long the consumer is left alone after a delivery (SAP: 5 minutes)."),
     default("provision", Form::Choice(&["when-needed", "always", "never"], &[]), "when-needed", "Whether provisioning is asked for after a delivery. `never` rules out the proof by exclusion."),
-    default("deadline", seconds(60, DAY), "30 min", "How long the consumer may take to reach a final state (SAP: up to 20 minutes)."),
-    default("poll", seconds(1, HOUR), "15 s", "The pause between two looks at something that is under way."),
+    default("deadline", seconds(1, DAY), "30 min", "How long the consumer may take to reach a final state (SAP: up to 20 minutes)."),
+    default("poll", Form::Span(Duration::from_millis(50), Duration::from_secs(HOUR)), "15 s", "The pause between two looks at something that is under way."),
     optional("status-words", Form::Words(STATUS_WORDS), "{ DEPLOYED = \"success\" }", "What the consumer's status words mean, where rekeyd does not know them."),
 ];
 
@@ -227,10 +227,10 @@ static CREDENTIAL: &[Key] = &[
     default("window", Form::Window, "12 months", "How long a key may live (SAP: 12 months): calendar months or a duration. A certificate that ends earlier ends it."),
     default("lead", seconds(HOUR, 366 * DAY), "30 days", "How long before the end of the window the rotation is due."),
     default("soak", seconds(0, 366 * DAY), "48 hours", "How long both generations stay alive after the proof. The time in which `rekeyd restore` goes back at once."),
-    default("token-life", seconds(60, 30 * DAY), "24 hours", "The longest life of an access token made with an old key."),
+    default("token-life", seconds(1, 30 * DAY), "24 hours", "The longest life of an access token made with an old key."),
     default("propagation", seconds(0, HOUR), "2 min", "How long a fresh key may be refused before that means anything."),
     default("lag", seconds(0, HOUR), "60 s", "How long a listing may lag behind a write."),
-    default("evidence-life", seconds(60, DAY), "15 min", "How old evidence may be at the moment a key is retired."),
+    default("evidence-life", seconds(10, DAY), "15 min", "How old evidence may be at the moment a key is retired."),
     default("retire-foreign", Form::Flag, "false", "Whether keys that rekeyd did not make may be retired."),
     required("keys", Form::Table(KEYS), "", "Where the keys of each role are."),
 ];

@@ -1,12 +1,13 @@
 //! From the configuration to the units the engine walks: each credential with its issuer and its consumer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::daemon::Daemon;
-use crate::config::tenant::{Credential, IssuerKind, Place, Tenant};
+use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Tenant};
 use crate::config::{Config, Difference};
 use crate::consumer::dataspace::{self, Dataspace};
 use crate::domain::failure::Failure;
@@ -29,7 +30,11 @@ pub struct Assembly {
 }
 
 /// Builds everything. Nothing is sent.
-pub fn assemble(config: &Config, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<Assembly, Failure> {
+pub fn assemble(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Assembly, Failure> {
     let http = Arc::new(
         Http::new(settings(&config.daemon), Arc::clone(metrics), Arc::clone(clock)).map_err(Failure::from)?,
     );
@@ -63,7 +68,10 @@ pub fn credentials(config: &Config) -> Vec<CredentialId> {
 pub fn in_words(difference: &Difference) -> String {
     let mut parts = Vec::new();
     if difference.daemon {
-        parts.push("the daemon's part changed (listeners, instance and state directory only change at a restart)".to_owned());
+        parts.push(
+            "the daemon's part changed (listeners, instance and state directory only change at a restart)"
+                .to_owned(),
+        );
     }
     for (what, tenants) in
         [("added", &difference.added), ("changed", &difference.changed), ("removed", &difference.removed)]
@@ -83,7 +91,6 @@ fn settings(daemon: &Daemon) -> HttpSettings {
         total_timeout: daemon.http.total_timeout,
         allow_http: daemon.http.allow_http,
         extra_ca: daemon.http.ca_certificates.clone(),
-        max_body: usize::try_from(daemon.http.max_body).unwrap_or(usize::MAX),
         ..HttpSettings::default()
     }
 }
@@ -114,26 +121,49 @@ fn issuer(
 ) -> Result<Arc<dyn Issuer>, Failure> {
     match credential.issuer {
         IssuerKind::CloudFoundry => {
-            let settings = tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
+            let settings =
+                tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
             let login = (settings.api.clone(), settings.user.clone());
             let foundry = if let Some(known) = foundries.get(&login) {
                 Arc::clone(known)
             } else {
-                let made = Arc::new(Foundry::new(Arc::clone(http), FoundrySettings::of(settings))?);
+                let made = Arc::new(Foundry::new(
+                    Arc::clone(http),
+                    foundry_settings(settings, credential.policy.poll),
+                )?);
                 foundries.insert(login, Arc::clone(&made));
                 made
             };
-            let places = credential.places.iter().filter_map(|(role, place)| Some((*role, at_foundry(place)?)));
+            let places =
+                credential.places.iter().filter_map(|(role, place)| Some((*role, at_foundry(place)?)));
             Ok(Arc::new(CloudFoundry::new(
                 foundry,
-                cloud_foundry::Settings { credential: credential.policy.credential.clone(), places: places.collect() },
+                cloud_foundry::Settings {
+                    credential: credential.policy.credential.clone(),
+                    places: places.collect(),
+                },
             )))
         }
         IssuerKind::File => {
             let files = tenant.files.as_ref().expect("a checked configuration has the issuer's section");
-            let roles: Vec<Role> = credential.places.keys().copied().collect();
+            let roles: BTreeSet<Role> = credential.places.keys().copied().collect();
             Ok(Arc::new(Folder::new(file::Settings { folder: files.folder.clone(), roles })))
         }
+    }
+}
+
+/// A job is seen through to its end for this long before its outcome counts as unknown.
+const JOB_DEADLINE: Duration = Duration::from_mins(3);
+
+fn foundry_settings(section: &CloudFoundrySection, poll: Duration) -> FoundrySettings {
+    FoundrySettings {
+        api: section.api.clone(),
+        user: section.user.clone(),
+        password: section.password.clone(),
+        origin: section.origin.clone(),
+        job_deadline: JOB_DEADLINE,
+        // A job usually takes seconds, so it is looked at more often than a data plane.
+        job_poll: poll.min(Duration::from_secs(2)),
     }
 }
 
@@ -148,6 +178,13 @@ fn at_foundry(place: &Place) -> Option<cloud_foundry::Place> {
 }
 
 fn consumer(tenant: &Tenant, http: &Arc<Http>) -> Result<Arc<dyn Consumer>, Failure> {
-    let settings = tenant.dataspace.as_ref().expect("a checked configuration has the consumer's section");
-    Ok(Arc::new(Dataspace::new(Arc::clone(http), dataspace::Settings::of(settings))?))
+    let section = tenant.dataspace.as_ref().expect("a checked configuration has the consumer's section");
+    let settings = dataspace::Settings {
+        key: Arc::new(section.key.clone()),
+        url: Some(section.url.clone()),
+        base_path: section.base_path.clone(),
+        words: section.status_words.clone(),
+        timeout: None,
+    };
+    Ok(Arc::new(Dataspace::new(Arc::clone(http), &settings)?))
 }

@@ -104,7 +104,8 @@ const PAGE: usize = 5000;
 
 async fn history(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
     let credential = which.credential.and_then(|text| text.parse::<CredentialId>().ok());
-    let tenant = credential.as_ref().map(|id| id.tenant.clone()).or(which.tenant.and_then(|text| text.parse().ok()));
+    let tenant =
+        credential.as_ref().map(|id| id.tenant.clone()).or(which.tenant.and_then(|text| text.parse().ok()));
     match daemon.engine.journal().read(tenant.as_ref(), which.after.unwrap_or(0)).await {
         Ok(mut entries) => {
             entries.retain(|entry| credential.as_ref().is_none_or(|id| entry.credential == *id));

@@ -106,7 +106,9 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     }
     let servers = CancellationToken::new();
     let _unlink = serve(&daemon, &servers).await?;
-    let metronome = Metronome::start().await.map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
+    let metronome = Metronome::start()
+        .await
+        .map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
     notify::ready(&daemon.summary());
     info!("rekeyd {} is ready: {}", env!("CARGO_PKG_VERSION"), daemon.summary());
     daemon.metrics.triggered(Trigger::Recovery);
@@ -136,12 +138,18 @@ async fn raise(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Daemon>, Fatal> {
     let path = assembly::journal_path(&config);
-    let journal = SqliteJournal::open(&path)
-        .map_err(|problem| Fatal::Other(format!("the journal `{}` cannot be opened: {problem}", path.display())))?;
-    let Assembly { units, http } =
-        assembly::assemble(&config, &metrics, &clock).map_err(|problem| Fatal::Config(problem.to_string()))?;
+    let journal = SqliteJournal::open(&path).map_err(|problem| {
+        Fatal::Other(format!("the journal `{}` cannot be opened: {problem}", path.display()))
+    })?;
+    let Assembly { units, http } = assembly::assemble(&config, &metrics, &clock)
+        .map_err(|problem| Fatal::Config(problem.to_string()))?;
     let settings = Settings {
-        holder: format!("{}-{}-{:08x}", config.daemon.instance, std::process::id(), clock.nonce() & 0xffff_ffff),
+        holder: format!(
+            "{}-{}-{:08x}",
+            config.daemon.instance,
+            std::process::id(),
+            clock.nonce() & 0xffff_ffff
+        ),
         lease_life: config.daemon.lease_life,
         concurrency: config.daemon.concurrency,
     };
@@ -152,10 +160,15 @@ async fn raise(
     let left = engine.start(units).await.map_err(|problem| Fatal::Other(problem.to_string()))?;
     for record in left {
         let id = &record.credential;
-        warn!("`{id}` has a rotation under way (`{}`) and is not configured: put its configuration back", record.phase());
+        warn!(
+            "`{id}` has a rotation under way (`{}`) and is not configured: put its configuration back",
+            record.phase()
+        );
     }
     for view in engine.views() {
-        if let Some(record) = view.record.filter(|record| record.stage.phase() != crate::domain::stage::Phase::Settled) {
+        if let Some(record) =
+            view.record.filter(|record| record.stage.phase() != crate::domain::stage::Phase::Settled)
+        {
             metrics.recovered(&record);
             info!("`{}` goes on where it was: `{}`", record.credential, record.phase());
         }
@@ -205,7 +218,11 @@ async fn serve(daemon: &Arc<Daemon>, stop: &CancellationToken) -> Result<control
 
 fn refused(what: &str, problem: &std::io::Error) -> Fatal {
     let text = format!("{what} cannot be bound: {problem}");
-    if problem.kind() == std::io::ErrorKind::PermissionDenied { Fatal::Permission(text) } else { Fatal::Other(text) }
+    if problem.kind() == std::io::ErrorKind::PermissionDenied {
+        Fatal::Permission(text)
+    } else {
+        Fatal::Other(text)
+    }
 }
 
 async fn one_round(daemon: &Arc<Daemon>) -> End {
@@ -321,12 +338,14 @@ impl Daemon {
     pub fn summary(&self) -> String {
         let views = self.engine.views();
         let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
-        let rotating = statuses.iter().filter(|status| !status.is_settled() && status.phase != "unknown").count();
+        let rotating =
+            statuses.iter().filter(|status| !status.is_settled() && status.phase != "unknown").count();
         let person = statuses.iter().filter(|status| status.needs_person()).count();
         let next = statuses.iter().filter_map(|status| Some((status.due_at?, &status.credential))).min();
-        let next = next.map_or_else(|| "none known".to_owned(), |(at, id)| {
-            format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC"))
-        });
+        let next = next.map_or_else(
+            || "none known".to_owned(),
+            |(at, id)| format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC")),
+        );
         format!("{} credentials, {rotating} rotating, {person} need a person; next: {next}", views.len())
     }
 }
@@ -334,7 +353,9 @@ impl Daemon {
 /// The environment of the process.
 pub fn environment() -> Environment {
     // What is not text cannot be a key or a secret of ours.
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 async fn again(signals: &mut Signals) {

@@ -44,7 +44,8 @@ pub fn render(status: &Status) -> String {
     }
     html.push_str("</tbody>\n</table>\n");
     if rows.len() > ROWS {
-        writeln!(html, "<p>{} more in the JSON.</p>", rows.len() - ROWS).expect("writing to memory does not fail");
+        writeln!(html, "<p>{} more in the JSON.</p>", rows.len() - ROWS)
+            .expect("writing to memory does not fail");
     }
     html.push_str("</body></html>\n");
     html

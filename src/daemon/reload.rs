@@ -23,9 +23,10 @@ impl Daemon {
     async fn reload_now(&self) -> Result<(), String> {
         let path = self.options.config.clone();
         let loading = tokio::task::spawn_blocking(move || load(&path, &environment()));
-        let loaded = loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })?;
+        let loaded = loading
+            .await
+            .map_err(|problem| problem.to_string())?
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
@@ -34,7 +35,9 @@ impl Daemon {
             let rotating = view.record.as_ref().is_some_and(|record| record.stage.phase() != Phase::Settled);
             if rotating && !kept.contains(&view.credential) {
                 let id = &view.credential;
-                return Err(format!("`{id}` has a rotation under way and cannot be removed before it is over"));
+                return Err(format!(
+                    "`{id}` has a rotation under way and cannot be removed before it is over"
+                ));
             }
         }
         let units = assembly::units(&loaded.config, &self.http).map_err(|problem| problem.to_string())?;
@@ -48,7 +51,8 @@ impl Daemon {
             self.metrics.forget_credential(&view.credential, last);
         }
         self.engine.replace(units);
-        let old = std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
+        let old =
+            std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
         let new = self.config.lock().expect("no holder of the lock panics");
         info!("the configuration is reloaded: {}", assembly::in_words(&config::difference(&old, &new)));
         Ok(())

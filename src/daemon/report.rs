@@ -266,10 +266,17 @@ impl PlanStatus {
             opens_at: gate.opens_at,
         };
         let seen = &peek.observation;
-        let unseen = [("keys", seen.keys.failure()), ("status", seen.status.failure()), ("content", seen.content.failure())];
+        let unseen = [
+            ("keys", seen.keys.failure()),
+            ("status", seen.status.failure()),
+            ("content", seen.content.failure()),
+        ];
         Self {
             credential: credential.clone(),
-            stage: peek.record.as_ref().map_or_else(|| "unknown".to_owned(), |record| record.stage.phase().to_string()),
+            stage: peek
+                .record
+                .as_ref()
+                .map_or_else(|| "unknown".to_owned(), |record| record.stage.phase().to_string()),
             step: peek.plan.step.name().to_owned(),
             what: describe(&peek.plan.step),
             code: peek.plan.reason.code.to_owned(),
@@ -304,6 +311,8 @@ fn describe(step: &Step) -> String {
         Step::Provision { .. } => "ask the consumer to provision".to_owned(),
         Step::Renew { .. } => "try every key in use again".to_owned(),
         Step::Delete { role, key, .. } => format!("delete the `{role}` key `{}` at the issuer", key.name),
-        Step::Probe { role, key } => format!("try the deleted `{role}` key `{}`: it must be refused", key.name),
+        Step::Probe { role, key } => {
+            format!("try the deleted `{role}` key `{}`: it must be refused", key.name)
+        }
     }
 }

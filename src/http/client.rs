@@ -1,6 +1,5 @@
 //! The clients underneath: one for everything, and one per client certificate, built when needed.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ pub struct HttpSettings {
     /// Whether the proxy of the environment is used.
     pub system_proxy: bool,
     /// Further certificate authorities, PEM, beside the system's.
-    pub extra_ca: Option<PathBuf>,
+    pub extra_ca: Option<String>,
 }
 
 impl Default for HttpSettings {
@@ -62,12 +61,10 @@ impl Clients {
     pub(super) fn new(settings: HttpSettings) -> Result<Self, HttpError> {
         let extra = match &settings.extra_ca {
             None => Vec::new(),
-            Some(path) => {
-                let refuse = |why: String| {
-                    HttpError::new(Class::Tls, format!("the extra certificates `{}`: {why}", path.display()))
-                };
-                let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-                let found = reqwest::Certificate::from_pem_bundle(&pem)
+            Some(pem) => {
+                let refuse =
+                    |why: String| HttpError::new(Class::Tls, format!("the extra certificates: {why}"));
+                let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
                     .map_err(|error| refuse(mishap(error).text))?;
                 if found.is_empty() {
                     return Err(refuse("no certificate found".to_owned()));

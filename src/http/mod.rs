@@ -6,6 +6,7 @@
 pub mod address;
 pub mod client;
 pub mod error;
+pub mod local;
 pub mod login;
 pub mod redact;
 pub mod request;

@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Parse;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::key::{Key, KeyState, Sighting, Sightings};
 use crate::domain::names::{KeyId, KeyName, Role};
@@ -31,8 +30,6 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The roles.
     pub roles: BTreeSet<Role>,
-    /// How a key is read.
-    pub parse: Parse,
 }
 
 /// The issuer that is a folder and a person.
@@ -124,9 +121,9 @@ impl Settings {
 
     fn read(&self, path: &Path) -> Result<ServiceKey, Failure> {
         let text = read_private(path)?;
-        (self.parse)(text.expose()).map_err(|why| {
+        ServiceKey::parse(text.expose()).map_err(|why| {
             let text =
-                format!("`{}` cannot be read as a service key: {}", path.display(), redact::mask(&why));
+                format!("`{}` cannot be read as a service key: {}", path.display(), redact::mask(&why.to_string()));
             Failure::new(Class::Decode, text)
         })
     }

@@ -1,21 +1,6 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::secret::ClientProof;
-
-fn parse(text: &str) -> Result<ServiceKey, String> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let created_at = value.get("createdate").and_then(|at| at.as_str()).and_then(|at| at.parse().ok());
-    Ok(ServiceKey {
-        client_id: "c".to_owned(),
-        proof: ClientProof::Secret(Secret::new("s".to_owned())),
-        token_url: "https://a.example/oauth/token".to_owned(),
-        url: None,
-        endpoints: BTreeMap::new(),
-        created_at,
-        valid_until: None,
-    })
-}
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let folder = tempfile::tempdir().unwrap();
@@ -23,7 +8,7 @@ fn folder() -> (tempfile::TempDir, Folder) {
         fs::create_dir(folder.path().join(role.as_str())).unwrap();
     }
     let settings =
-        Settings { folder: folder.path().to_owned(), roles: Role::ALL.into_iter().collect(), parse };
+        Settings { folder: folder.path().to_owned(), roles: Role::ALL.into_iter().collect() };
     (folder, Folder::new(settings))
 }
 

@@ -2,8 +2,3 @@
 
 pub mod cloud_foundry;
 pub mod file;
-
-use crate::secret::ServiceKey;
-
-/// How the JSON of a key is read: every shape that SAP uses.
-pub type Parse = fn(&str) -> Result<ServiceKey, String>;

@@ -117,7 +117,14 @@ impl Fleet {
              soak = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
              retire-foreign = true\n\
              [credential.keys]\nciapi = {{ service-instance = \"{}\" }}\ncirt = {{ service-instance = \"{}\" }}\n",
-            knobs.settle, knobs.deadline, knobs.provision, access.user, knobs.soak, knobs.token_life, access.ciapi, access.cirt,
+            knobs.settle,
+            knobs.deadline,
+            knobs.provision,
+            access.user,
+            knobs.soak,
+            knobs.token_life,
+            access.ciapi,
+            access.cirt,
         )
     }
 
@@ -169,7 +176,12 @@ impl Fleet {
     }
 
     /// Waits until a tenant's status is as wanted.
-    pub(crate) async fn until(&self, tenant: &str, what: &str, wanted: impl Fn(&CredentialStatus) -> bool) -> CredentialStatus {
+    pub(crate) async fn until(
+        &self,
+        tenant: &str,
+        what: &str,
+        wanted: impl Fn(&CredentialStatus) -> bool,
+    ) -> CredentialStatus {
         let clock = SystemClock::new();
         while clock.monotonic() < PATIENCE {
             if let Some(status) = self.status(tenant).filter(|status| wanted(status)) {
@@ -177,14 +189,23 @@ impl Fleet {
             }
             clock.sleep(POLL).await;
         }
-        let history: Vec<String> =
-            self.history(tenant).iter().map(|entry| format!("{} {}", entry.at, rekeyd::domain::story::tell(&entry.event))).collect();
-        panic!("`{tenant}` is not {what}\n{:#?}\n{}\n{}", self.status(tenant), history.join("\n"), tail(&self.log()));
+        let history: Vec<String> = self
+            .history(tenant)
+            .iter()
+            .map(|entry| format!("{} {}", entry.at, rekeyd::domain::story::tell(&entry.event)))
+            .collect();
+        panic!(
+            "`{tenant}` is not {what}\n{:#?}\n{}\n{}",
+            self.status(tenant),
+            history.join("\n"),
+            tail(&self.log())
+        );
     }
 
     /// Waits until a tenant was rotated once more since `events` was empty of it.
     pub(crate) async fn until_rotated(&self, tenant: &str) -> CredentialStatus {
-        self.until(tenant, "rotated", |status| status.phase == "settled" && status.last_ended_at.is_some()).await
+        self.until(tenant, "rotated", |status| status.phase == "settled" && status.last_ended_at.is_some())
+            .await
     }
 
     pub(crate) async fn until_halted(&self, tenant: &str) -> CredentialStatus {
@@ -199,7 +220,9 @@ impl Fleet {
                 return true;
             }
             if self.sandbox.calls(0).len() > 20
-                && self.status(tenant).is_some_and(|status| status.phase == "settled" && status.last_ended_at.is_some())
+                && self
+                    .status(tenant)
+                    .is_some_and(|status| status.phase == "settled" && status.last_ended_at.is_some())
             {
                 return false;
             }
@@ -247,7 +270,9 @@ impl Rekeyd {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the daemon ended with {status}\n{}", tail(&fleet.log()));
             }
-            if Path::exists(&fleet.path("control.sock")) && fleet.ask(&["status", "--json"]).status.code() != Some(69) {
+            if Path::exists(&fleet.path("control.sock"))
+                && fleet.ask(&["status", "--json"]).status.code() != Some(69)
+            {
                 return;
             }
             clock.sleep(POLL).await;

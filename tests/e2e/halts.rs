@@ -16,10 +16,18 @@ async fn a_consumer_that_ignores_the_put_loses_only_its_first_ciapi() {
     assert_eq!(halt.code, "exclusion-failed", "{halt:?}");
     assert!(halt.remedy.contains("rekeyd resume acme/dataplane"), "{halt:?}");
     let books = fleet.sandbox.books();
-    assert_eq!((books.lockouts, books.unproven_deletions, books.ciapi_deleted_while_held), (0, 0, 1), "{books:#?}");
+    assert_eq!(
+        (books.lockouts, books.unproven_deletions, books.ciapi_deleted_while_held),
+        (0, 0, 1),
+        "{books:#?}"
+    );
     let events = fleet.events("acme");
     assert_eq!(events.iter().filter(|event| **event == "delete-sent").count(), 1, "{events:?}");
-    assert_eq!(events.iter().filter(|event| **event == "delivered").count(), 2, "it is delivered once more: {events:?}");
+    assert_eq!(
+        events.iter().filter(|event| **event == "delivered").count(),
+        2,
+        "it is delivered once more: {events:?}"
+    );
     // The halt survives a restart.
     rekeyd.kill();
     let _rekeyd = fleet.start().await;
@@ -72,9 +80,11 @@ async fn restore_puts_the_old_credential_back_during_the_soak() {
     fleet.until("acme", "soaking", |status| status.phase == "soaking").await;
     let output = fleet.ask(&["restore", "acme/dataplane", "--reason", "partners complain"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    fleet.until("acme", "soaking the other way", |status| {
-        status.phase == "soaking" && fleet.events("acme").contains(&"turned-back")
-    }).await;
+    fleet
+        .until("acme", "soaking the other way", |status| {
+            status.phase == "soaking" && fleet.events("acme").contains(&"turned-back")
+        })
+        .await;
     assert_eq!(fleet.sandbox.put_bodies("acme").len(), 2);
     let books = fleet.sandbox.books();
     assert_eq!((books.lockouts, books.unproven_deletions), (0, 0));

@@ -12,7 +12,11 @@ async fn every_problem_is_named_at_once_and_the_daemon_does_not_start() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let path = fleet.path("tenants.d/acme.toml");
     let good = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, good.replace("settle =", "setle =").replace("issuer = \"cloud-foundry\"", "issuer = 7")).unwrap();
+    std::fs::write(
+        &path,
+        good.replace("settle =", "setle =").replace("issuer = \"cloud-foundry\"", "issuer = 7"),
+    )
+    .unwrap();
     for arguments in [&["check-config"][..], &["run"][..]] {
         let output = fleet.ask(arguments);
         let text = String::from_utf8(output.stderr).unwrap();
@@ -45,7 +49,7 @@ async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
 
 #[tokio::test]
 async fn nothing_the_upstream_sends_brings_the_daemon_down() {
-    for fault in [Fault::Garbage, Fault::Truncated, Fault::Huge, Fault::Html { code: 502 }] {
+    for fault in [Fault::Garbage, Fault::Truncated, Fault::Huge, Fault::Html { code: Some(502) }] {
         let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
         fleet.sandbox.inject(Rule { count: Some(6), ..Rule::always(fault.clone()) });
         let rekeyd = fleet.start().await;

@@ -40,7 +40,7 @@ async fn kill_at(operation: Operation, nth: u64) -> bool {
     let count = |name: &str| events.iter().filter(|event| **event == name).count();
     assert_eq!((count("begun"), count("made"), count("completed")), (1, 2, 1), "{context}: {events:?}");
     for (role, most) in &books.max_live {
-        assert!(*most <= 2, "{context}: {most} `{role}` keys lived at once");
+        assert!(*most <= 2, "{context}: {most} `{role:?}` keys lived at once");
     }
     reached
 }
@@ -55,7 +55,13 @@ async fn at_every_reply() {
     }
     println!("kill: replies={total} reached={reached}");
     // How often something is polled differs from run to run; everything else is reached.
-    let polled = [Operation::GetDataplane, Operation::PollJob, Operation::ListKeys, Operation::TestKey, Operation::Token];
+    let polled = [
+        Operation::GetDataplane,
+        Operation::PollJob,
+        Operation::ListKeys,
+        Operation::TestKey,
+        Operation::Token,
+    ];
     let steady = calls.iter().filter(|(operation, _)| !polled.contains(operation)).count();
     assert!(reached >= steady, "only {reached} of {total} replies were reached, {steady} are in every run");
 }

@@ -32,7 +32,8 @@ pub(crate) async fn scrape(pages: &str) -> String {
 
 #[tokio::test]
 async fn promtool_accepts_the_exposition() {
-    let plans = [TenantPlan::new("acme").aged(345).with(prompt()), TenantPlan::new("young").aged(20).with(prompt())];
+    let plans =
+        [TenantPlan::new("acme").aged(345).with(prompt()), TenantPlan::new("young").aged(20).with(prompt())];
     let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;
     let rekeyd = fleet.start().await;
     fleet.until_rotated("acme").await;
@@ -50,11 +51,21 @@ async fn promtool_accepts_the_exposition() {
         assert!(text.lines().any(|found| found == line), "`{line}` is not in\n{text}");
     }
     assert!(text.contains("rekeyd_credential_expiry_timestamp_seconds{tenant=\"young\""));
-    let mut promtool =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("promtool is installed by `make setup`");
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed by `make setup`");
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]

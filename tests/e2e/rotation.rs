@@ -45,7 +45,10 @@ async fn a_due_tenant_goes_all_the_way_round() {
     }
     let order: Vec<_> = deletions.iter().map(|(role, grade, _)| (role.as_str(), *grade)).collect();
     assert_eq!(order, [("ciapi", Grade::Acted), ("cirt", Grade::Excluded)]);
-    assert!(deletions[0].2 - proven_at.unwrap() >= chrono::TimeDelta::seconds(1), "the soak counts from the proof");
+    assert!(
+        deletions[0].2 - proven_at.unwrap() >= chrono::TimeDelta::seconds(1),
+        "the soak counts from the proof"
+    );
     fleet.assert_clean();
     let books = fleet.sandbox.books();
     assert_eq!(books.dead_ciapi, 0);
@@ -84,11 +87,13 @@ async fn a_failing_dataplane_gets_the_old_credential_back() {
     let fleet = Fleet::new(one(dataplane), Knobs::default()).await;
     let before = fleet.sandbox.books();
     let _rekeyd = fleet.start().await;
-    let status = fleet.until("acme", "settled after turning back", |status| status.turned_back.is_some()).await;
+    let status =
+        fleet.until("acme", "settled after turning back", |status| status.turned_back.is_some()).await;
     assert!(status.turned_back.unwrap().contains("fails with the fresh keys"));
     let events = fleet.events("acme");
     let turned = events.iter().position(|event| *event == "turned-back").unwrap();
-    let proven = events[turned..].iter().position(|event| *event == "proven").expect("the old credential is proven");
+    let proven =
+        events[turned..].iter().position(|event| *event == "proven").expect("the old credential is proven");
     let deleted = events[turned..].iter().position(|event| *event == "delete-sent").unwrap();
     assert!(proven < deleted, "nothing is deleted before the old credential is proven");
     assert_eq!(before.lockouts, 0);
@@ -140,7 +145,12 @@ async fn rotate_wait_follows_to_the_end() {
     let output = fleet.ask(&["rotate", "young/dataplane", "--wait", "--reason", "drill"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
-    for line in ["drill", "the consumer accepted the credential", "is gone from the issuer", "settled with fresh keys"] {
+    for line in [
+        "drill",
+        "the consumer accepted the credential",
+        "is gone from the issuer",
+        "settled with fresh keys",
+    ] {
         assert!(text.contains(line), "`{line}` is not in\n{text}");
     }
     fleet.assert_clean();

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use self::foundry::{Ended, Foundry};
-use super::Parse;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::key::{Key, KeyState, Sighting, Sightings};
 use crate::domain::names::{CredentialId, KeyName, Role};
@@ -52,8 +51,6 @@ pub struct Settings {
     pub credential: CredentialId,
     /// The instance of each role; no two roles share one.
     pub places: BTreeMap<Role, Place>,
-    /// How a key is read.
-    pub parse: Parse,
 }
 
 /// The issuer of one credential's keys at Cloud Foundry.
@@ -191,8 +188,8 @@ impl Issuer for CloudFoundry {
         let reply =
             self.foundry.send(get, BINDINGS, Some(&key.id.0), "details").await.map_err(unless_missing)?;
         let text = std::str::from_utf8(&reply.body).map_err(|_| reply.unreadable("it is not UTF-8"))?;
-        let parsed = (self.settings.parse)(text).map_err(|why| {
-            let why = crate::http::redact::mask(&why);
+        let parsed = ServiceKey::parse(text).map_err(|why| {
+            let why = crate::http::redact::mask(&why.to_string());
             reply.unreadable(&format!("the key `{}` of role `{role}` cannot be read: {why}", key.name))
         })?;
         Ok(Arc::new(parsed))

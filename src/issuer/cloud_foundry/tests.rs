@@ -10,21 +10,6 @@ use crate::secret::{ClientProof, Secret};
 
 const LIST: &str = "/v3/service_credential_bindings";
 
-fn parse(text: &str) -> Result<ServiceKey, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let secret =
-        value.pointer("/credentials/clientsecret").and_then(Value::as_str).ok_or("no `clientsecret`")?;
-    Ok(ServiceKey {
-        client_id: "c".to_owned(),
-        proof: ClientProof::Secret(Secret::new(secret.to_owned())),
-        token_url: "https://a.example/oauth/token".to_owned(),
-        url: None,
-        endpoints: BTreeMap::new(),
-        created_at: None,
-        valid_until: None,
-    })
-}
-
 /// A landscape whose root and login work; everything else is up to the test.
 async fn landscape(reply: impl Fn(&Asked, &str) -> Answer + Send + Sync + 'static) -> Stub {
     Stub::start(move |asked, url| match asked.path.as_str() {
@@ -56,7 +41,7 @@ fn with_places(stub: &Stub, places: [(Role, Place); 2]) -> CloudFoundry {
     };
     let foundry = Arc::new(Foundry::new(http(&ManualClock::new()), settings).unwrap());
     let credential = "acme-prod/dataplane".parse().unwrap();
-    CloudFoundry::new(foundry, Settings { credential, places: BTreeMap::from(places), parse })
+    CloudFoundry::new(foundry, Settings { credential, places: BTreeMap::from(places) })
 }
 
 fn entry(guid: &str, name: &str, instance: &str, state: &str) -> Value {
