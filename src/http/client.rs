@@ -228,3 +228,36 @@ fn identity(chain: &str, key: &Secret) -> Result<reqwest::Identity, HttpError> {
     let pem = Secret::new(format!("{}\n{chain}", key.expose()));
     reqwest::Identity::from_pem(pem.expose().as_bytes()).map_err(|error| refuse(&mishap(error).text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_says_why() {
+        let chain = "-----BEGIN CERTIFICATE-----\\nMIIE\\n-----END CERTIFICATE-----";
+        let key = "-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----";
+        let check = |chain: &str, key: &str, expected: &str| {
+            let error = identity(chain, &Secret::new(key.to_owned())).unwrap_err();
+            assert_eq!(error.class, Class::ClientError);
+            assert!(error.cause.contains(expected), "{error}");
+        };
+        check("", key, "no PEM certificate");
+        check(chain, "", "no PEM private key");
+        check(chain, &key.replace("PRIVATE", "ENCRYPTED PRIVATE"), "is encrypted");
+    }
+
+    #[test]
+    fn extra_certificates_that_cannot_be_used_say_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let check = |expected: &str| {
+            let settings = HttpSettings { extra_ca: Some(path.clone()), ..HttpSettings::default() };
+            let error = Clients::new(settings).err().unwrap();
+            assert!(error.cause.contains("ca.pem") && error.cause.contains(expected), "{error}");
+        };
+        check("No such file");
+        std::fs::write(&path, "nothing").unwrap();
+        check("no certificate found");
+    }
+}

@@ -76,7 +76,7 @@ fn collect(value: &Value, name: &str, depth: usize, known: &[&str], said: &mut V
             }
         }
         Value::String(text) if !name.is_empty() => {
-            said.push(format!("{name}: {}", mask(&without(text, known))))
+            said.push(format!("{name}: {}", mask(&without(text, known))));
         }
         Value::Number(number) if !name.is_empty() => {
             said.push(format!("{name}: {}", mask(&number.to_string())));
@@ -118,7 +118,7 @@ pub fn mask(text: &str) -> String {
 }
 
 fn is_of_word(letter: char) -> bool {
-    letter.is_alphanumeric() || "_-=.+/$%~!|\\".contains(letter)
+    letter.is_alphanumeric() || "_-=.+/$%~!|".contains(letter)
 }
 
 fn finish(masked: &mut String, word: &mut String) {
@@ -136,7 +136,7 @@ fn looks_secret(word: &str) -> bool {
 
 /// Whether the text so far ends with something like `"password": "` or `Bearer `.
 fn names_secret(before: &str) -> bool {
-    let name = before.trim_end_matches([' ', '"', '\'', ':', '>']);
+    let name = before.trim_end_matches([' ', '"', '\'', ':', '>', '\\']);
     let between = &before[name.len()..];
     let scheme = name.to_ascii_lowercase();
     if scheme.ends_with("bearer") && between.contains(' ') {
@@ -198,6 +198,13 @@ mod tests {
     fn a_known_secret_is_masked_however_it_looks() {
         let body = br#"{"error_description":"no user with swordfish here"}"#;
         assert_eq!(redact_knowing(body, &["swordfish", ""]), "error_description: no user with [masked] here");
+    }
+
+    #[test]
+    fn a_secret_in_json_in_json_is_masked() {
+        let inner = json!({ "password": "hunter2" }).to_string();
+        let body = json!({ "detail": json!(inner).to_string() }).to_string();
+        assert_eq!(redact(body.as_bytes()), r#"detail: "{\"password\":\"[masked]\"}""#);
     }
 
     fn secret() -> impl Strategy<Value = String> {

@@ -2,11 +2,12 @@
 //! sections 3 and 6).
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::Timestamp;
 use crate::domain::key::{Key, KeyState, Sighting};
 use crate::domain::names::{KeyId, KeyName};
+use crate::http::redact;
 
 /// One service key in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,8 @@ pub(super) enum Job {
     Running,
     /// It is done; the key it made, where it says so.
     Complete(Option<String>),
-    /// It came to nothing.
-    Failed,
+    /// It came to nothing, for this reason.
+    Failed(String),
 }
 
 /// Reads a job. A state nobody knows is not the end.
@@ -78,17 +79,19 @@ pub(super) fn job(value: &Value) -> Job {
             let guid = link.and_then(|link| link.trim_end_matches('/').rsplit('/').next());
             Job::Complete(guid.filter(|guid| is_guid(guid)).map(str::to_owned))
         }
-        Some("FAILED") => Job::Failed,
+        // A broker's words may hold what it was sent.
+        Some("FAILED") => {
+            let errors = value.get("errors").cloned().unwrap_or_default();
+            Job::Failed(redact::redact(json!({ "errors": errors }).to_string().as_bytes()))
+        }
         _ => Job::Running,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn last_operations_are_states() {

@@ -66,7 +66,7 @@ struct Root {
 /// How a job ended.
 pub(super) enum Ended {
     Complete(Option<String>),
-    Failed,
+    Failed(String),
     /// The job is not known any more: it ended, nobody knows how.
     Lost,
 }
@@ -179,7 +179,7 @@ impl Foundry {
         loop {
             let wait = match self.look(&root, &job).await {
                 Ok(Job::Complete(guid)) => return Ok(Ended::Complete(guid)),
-                Ok(Job::Failed) => return Ok(Ended::Failed),
+                Ok(Job::Failed(why)) => return Ok(Ended::Failed(why)),
                 Ok(Job::Running) => self.settings.job_poll,
                 Err(error) if error.class == Class::NotFound => return Ok(Ended::Lost),
                 Err(error) if error.class.is_passing() => {

@@ -177,7 +177,10 @@ impl Issuer for CloudFoundry {
                 _ => self.find(&instance, name, "the job is complete").await,
             },
             Ok(Ended::Complete(None)) => self.find(&instance, name, "the job is complete").await,
-            Ok(Ended::Failed) => self.find(&instance, name, "the job failed").await,
+            Ok(Ended::Failed(why)) => {
+                let found = self.find(&instance, name, &format!("the job failed: {why}")).await;
+                found.map_err(answered)
+            }
             Ok(Ended::Lost) => self.find(&instance, name, "the job is gone").await,
             Err(failure) => Err(failure.ambiguous()),
         }
@@ -226,7 +229,7 @@ impl Issuer for CloudFoundry {
         };
         match self.foundry.follow(location).await.map_err(Failure::ambiguous)? {
             Ended::Complete(_) => Ok(()),
-            Ended::Failed => self.confirm_gone(key, "the job failed").await,
+            Ended::Failed(why) => self.confirm_gone(key, &format!("the job failed: {why}")).await,
             Ended::Lost => self.confirm_gone(key, "the job is gone").await,
         }
     }
@@ -247,6 +250,14 @@ fn by_role(instances: &BTreeMap<Role, String>, found: &[binding::Binding]) -> Si
 
 fn is_made(made: &binding::Binding, instance: &str, name: &KeyName) -> bool {
     made.instance == instance && made.seen.key.name == *name && made.seen.state == KeyState::Ready
+}
+
+/// A job that failed was answered, not lost: it counts as an attempt (a quota does not pass by itself).
+fn answered(mut failure: Failure) -> Failure {
+    if failure.class == Class::ServerError {
+        failure.class = Class::ClientError;
+    }
+    failure
 }
 
 fn errors(reply: &Reply) -> Vec<Value> {

@@ -184,7 +184,8 @@ async fn a_create_ends_in_a_key_or_says_what_is_known() {
     check(accepted, failed, &["succeeded"], Ok("k0")).await;
     check(|_| Answer::Says(202, "", String::new()), complete, &["succeeded"], Ok("k0")).await;
     check(accepted, complete, &[], Err((Class::ServerError, true))).await;
-    check(accepted, failed, &["failed"], Err((Class::ServerError, true))).await;
+    check(accepted, failed, &[], Err((Class::ClientError, true))).await;
+    check(accepted, failed, &["failed"], Err((Class::ClientError, true))).await;
     check(accepted, gone, &["in progress"], Err((Class::Timeout, true))).await;
     check(accepted, complete, &["succeeded", "succeeded"], Err((Class::Conflict, true))).await;
     check(accepted, polling, &[], Err((Class::Timeout, true))).await;
