@@ -11,8 +11,4 @@ mod rules;
 pub mod sqlite;
 
 #[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod twins;
+mod tests;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::super::conformance::{draft, lease, tenant};
+use super::super::tests::conformance::{draft, lease, tenant};
 use super::*;
 use crate::domain::event::Event;
 

@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::memory::MemoryJournal;
+use super::super::memory::MemoryJournal;
+use super::super::sqlite::SqliteJournal;
 use super::samples;
-use super::sqlite::SqliteJournal;
 use crate::domain::event::{Entry, Event};
 use crate::domain::names::TenantId;
 use crate::domain::{Timestamp, after};
 use crate::ports::{Draft, Journal, JournalError, Lease};
 
-pub(super) const LIFE: Duration = Duration::from_mins(1);
+pub(in crate::journal) const LIFE: Duration = Duration::from_mins(1);
 
 /// Where journals are opened.
-pub(super) enum Store {
+pub(in crate::journal) enum Store {
     Memory(MemoryJournal),
     Sqlite(TempDir),
 }
 
 impl Store {
-    pub(super) fn memory() -> Self {
+    pub(in crate::journal) fn memory() -> Self {
         Self::Memory(MemoryJournal::new())
     }
 
-    pub(super) fn sqlite() -> Self {
+    pub(in crate::journal) fn sqlite() -> Self {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
-    pub(super) fn open(&self) -> Arc<dyn Journal> {
+    pub(in crate::journal) fn open(&self) -> Arc<dyn Journal> {
         match self {
             Self::Memory(journal) => Arc::new(journal.clone()),
             Self::Sqlite(folder) => Arc::new(SqliteJournal::open(folder.path().join("journal.db")).unwrap()),
@@ -43,16 +43,20 @@ impl Store {
 macro_rules! on_both {
     ($($check:ident),+ $(,)?) => {
         mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $check() {
-                super::$check(super::Store::memory()).await;
-            })+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $check() {
+                    super::$check(super::Store::memory()).await;
+                }
+            )+
         }
         mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $check() {
-                super::$check(super::Store::sqlite()).await;
-            })+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $check() {
+                    super::$check(super::Store::sqlite()).await;
+                }
+            )+
         }
     };
 }
@@ -71,23 +75,23 @@ on_both! {
     many_writers_leave_no_gap,
 }
 
-pub(super) fn at(seconds: u32) -> Timestamp {
+pub(in crate::journal) fn at(seconds: u32) -> Timestamp {
     after(Timestamp::UNIX_EPOCH, Duration::new(1_795_000_000 + u64::from(seconds), 123_456_789))
 }
 
-pub(super) fn tenant(name: &str) -> TenantId {
+pub(in crate::journal) fn tenant(name: &str) -> TenantId {
     name.parse().unwrap()
 }
 
-pub(super) fn draft(credential: &str, follows: u64) -> Draft {
+pub(in crate::journal) fn draft(credential: &str, follows: u64) -> Draft {
     Draft { at: at(0), credential: credential.parse().unwrap(), follows, event: Event::Moving }
 }
 
-pub(super) async fn lease(journal: &dyn Journal, name: &str) -> Lease {
+pub(in crate::journal) async fn lease(journal: &dyn Journal, name: &str) -> Lease {
     journal.acquire(&tenant(name), "me", at(0), LIFE).await.unwrap().expect("nobody else holds it")
 }
 
-pub(super) fn sequences(entries: &[Entry]) -> Vec<u64> {
+pub(in crate::journal) fn sequences(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(|entry| entry.sequence).collect()
 }
 
