@@ -25,7 +25,6 @@ pub(crate) struct Knobs {
     pub(crate) token_life: &'static str,
     pub(crate) deadline: &'static str,
     pub(crate) provision: &'static str,
-    pub(crate) https: bool,
     /// Further lines of the daemon's file.
     pub(crate) daemon: &'static str,
 }
@@ -38,7 +37,6 @@ impl Default for Knobs {
             token_life: "1 s",
             deadline: "20 s",
             provision: "when-needed",
-            https: false,
             daemon: "",
         }
     }
@@ -86,13 +84,12 @@ impl Fleet {
 
     fn daemon_file(&self) -> String {
         let dir = self.dir.path().display();
-        let ca = if self.knobs.https { format!("ca-file = \"{dir}/ca.pem\"") } else { String::new() };
         format!(
             "version = 1\nstate-dir = \"{dir}/state\"\ncontrol-socket = \"{dir}/control.sock\"\ninstance = \"test\"\n{}\n\
              [lease]\nlife = \"5 s\"\n\
              [web]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nlevel = \"debug\"\nformat = \"text\"\n\
-             [http]\nallow-http = true\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\n{ca}\n",
+             [http]\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\nca-file = \"{dir}/ca.pem\"\n",
             self.knobs.daemon,
         )
     }
@@ -101,11 +98,7 @@ impl Fleet {
         let access = self.sandbox.access(tenant).unwrap();
         let dir = self.dir.path().display();
         let knobs = &self.knobs;
-        let api = if knobs.https {
-            access.cloud_foundry_api.replace(&self.sandbox.http_base, &self.sandbox.https_base)
-        } else {
-            access.cloud_foundry_api.clone()
-        };
+        let api = &access.cloud_foundry_api;
         let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
         format!(
             "version = 1\nid = \"{tenant}\"\n\

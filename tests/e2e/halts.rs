@@ -5,7 +5,7 @@ use sap_sandbox::world::change::Change;
 use crate::fleet::{Fleet, Knobs};
 use crate::{one, prompt};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_ignores_the_put_loses_only_its_first_ciapi() {
     let mut dataplane = prompt();
     dataplane.ignore_put = true;
@@ -35,7 +35,7 @@ async fn a_consumer_that_ignores_the_put_loses_only_its_first_ciapi() {
     assert_eq!(fleet.sandbox.books().lockouts, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_halts_with_the_instruction_and_confirm_ends_it() {
     let mut dataplane = prompt();
     dataplane.put_status = Some(404);
@@ -60,7 +60,7 @@ async fn no_endpoint_halts_with_the_instruction_and_confirm_ends_it() {
     assert_eq!((books.lockouts, books.orphans), (0, 0), "{books:#?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stuck_consumer_halts_with_both_generations_alive() {
     let mut dataplane = prompt();
     dataplane.stuck = true;
@@ -73,7 +73,7 @@ async fn a_stuck_consumer_halts_with_both_generations_alive() {
     assert!(!fleet.events("acme").contains(&"delete-sent"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn restore_puts_the_old_credential_back_during_the_soak() {
     let fleet = Fleet::new(one(prompt()), Knobs { soak: "1 h", token_life: "1 s", ..Knobs::default() }).await;
     let _rekeyd = fleet.start().await;
@@ -90,7 +90,7 @@ async fn restore_puts_the_old_credential_back_during_the_soak() {
     assert_eq!((books.lockouts, books.unproven_deletions), (0, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn instance_secrets_stop_before_any_delivery() {
     let mut scenario = one(prompt());
     scenario.cloud_foundry.instance_secret = true;

@@ -7,7 +7,7 @@ use sap_sandbox::scenario::tenant::TenantPlan;
 use crate::fleet::{Fleet, Knobs};
 use crate::{one, prompt, quick};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_problem_is_named_at_once_and_the_daemon_does_not_start() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let path = fleet.path("tenants.d/acme.toml");
@@ -27,7 +27,7 @@ async fn every_problem_is_named_at_once_and_the_daemon_does_not_start() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_good_configuration_is_said_to_be_good() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let output = fleet.ask(&["check-config", "--online"]);
@@ -36,7 +36,7 @@ async fn a_good_configuration_is_said_to_be_good() {
     assert!(text.contains("1 tenants are well configured; the next checks are at"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
     let plans = ["down", "fine"].map(|id| TenantPlan::new(id).aged(345).with(prompt()));
     let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;
@@ -47,7 +47,7 @@ async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
     fleet.sandbox.clear_faults();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_the_upstream_sends_brings_the_daemon_down() {
     for fault in [Fault::Garbage, Fault::Truncated, Fault::Huge, Fault::Html { code: Some(502) }] {
         let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
@@ -60,7 +60,7 @@ async fn nothing_the_upstream_sends_brings_the_daemon_down() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_without_a_daemon_say_so() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     for arguments in [&["rotate", "acme/dataplane"][..], &["hold", "acme/dataplane"], &["reload"]] {

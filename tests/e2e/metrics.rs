@@ -30,7 +30,7 @@ pub(crate) async fn scrape(pages: &str) -> String {
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn promtool_accepts_the_exposition() {
     let plans =
         [TenantPlan::new("acme").aged(345).with(prompt()), TenantPlan::new("young").aged(20).with(prompt())];
@@ -68,7 +68,7 @@ async fn promtool_accepts_the_exposition() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_pages_answer_and_change_nothing() {
     let fleet = Fleet::new(one(prompt()), Knobs { soak: "1 h", ..Knobs::default() }).await;
     let rekeyd = fleet.start().await;
@@ -82,7 +82,7 @@ async fn the_pages_answer_and_change_nothing() {
     assert!(status.contains("\"phase\":\"soaking\""), "{status}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_written_anywhere() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let rekeyd = fleet.start().await;

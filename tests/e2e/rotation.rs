@@ -9,7 +9,7 @@ use sap_sandbox::scenario::tenant::{Login, TenantPlan};
 use crate::fleet::{Fleet, Knobs};
 use crate::{one, prompt, quick};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_due_tenant_goes_all_the_way_round() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let rekeyd = fleet.start().await;
@@ -55,18 +55,16 @@ async fn a_due_tenant_goes_all_the_way_round() {
     assert!(rekeyd.stop().await.success());
 }
 
-#[tokio::test]
-async fn certificate_login_over_tls() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_logs_in() {
     let plan = TenantPlan { login: Login::Certificate, ..TenantPlan::new("blue").aged(345).with(prompt()) };
-    let mut scenario = quick(Scenario::of([plan]));
-    scenario.scheme = sap_sandbox::scenario::Scheme::Https;
-    let fleet = Fleet::new(scenario, Knobs { https: true, ..Knobs::default() }).await;
+    let fleet = Fleet::new(quick(Scenario::of([plan])), Knobs::default()).await;
     let _rekeyd = fleet.start().await;
     fleet.until_rotated("blue").await;
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_is_rotated_and_the_fresh_one_is_left_alone() {
     let tenants = ["one", "two", "three", "four"].map(|id| TenantPlan::new(id).aged(345).with(prompt()));
     let fresh = TenantPlan::new("young").aged(20).with(prompt());
@@ -80,7 +78,7 @@ async fn a_fleet_is_rotated_and_the_fresh_one_is_left_alone() {
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_dataplane_gets_the_old_credential_back() {
     let mut dataplane = prompt();
     dataplane.fail_first = 1;
@@ -102,7 +100,7 @@ async fn a_failing_dataplane_gets_the_old_credential_back() {
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_restarts_with_nothing_due_write_nothing_upstream() {
     let scenario = quick(Scenario::of([TenantPlan::new("young").aged(20).with(prompt())]));
     let fleet = Fleet::new(scenario, Knobs::default()).await;
@@ -121,7 +119,7 @@ async fn two_restarts_with_nothing_due_write_nothing_upstream() {
     assert_eq!(fleet.events("young"), ["adopted"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn once_does_a_round_and_exits() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let mut rounds = 0;
@@ -134,7 +132,7 @@ async fn once_does_a_round_and_exits() {
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rotate_wait_follows_to_the_end() {
     let scenario = quick(Scenario::of([TenantPlan::new("young").aged(20).with(prompt())]));
     let fleet = Fleet::new(scenario, Knobs::default()).await;

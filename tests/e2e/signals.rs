@@ -8,7 +8,7 @@ use sap_sandbox::request::Operation;
 use crate::fleet::{Fleet, Knobs};
 use crate::{one, prompt};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn five_pushes_during_a_rotation_cause_no_second_one() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Hold).on(Operation::PutCredentials));
@@ -26,7 +26,7 @@ async fn five_pushes_during_a_rotation_cause_no_second_one() {
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_file_keeps_the_old_configuration() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let rekeyd = fleet.start().await;
@@ -50,7 +50,7 @@ async fn a_broken_file_keeps_the_old_configuration() {
     assert!(text.contains("\nrekeyd_config_last_reload_successful 1\n"), "{text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_middle_is_quick_and_the_restart_resumes() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Latency { latency_ms: 1500 }).on(Operation::PutCredentials));
@@ -68,7 +68,7 @@ async fn a_stop_in_the_middle_is_quick_and_the_restart_resumes() {
     fleet.assert_clean();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_term_stops_at_once() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Hold).on(Operation::PutCredentials));
@@ -80,7 +80,7 @@ async fn a_second_term_stops_at_once() {
     assert!(rekeyd.ended(Duration::from_secs(5)).await.success());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn usr2_writes_the_status_to_the_log() {
     let fleet = Fleet::new(one(prompt()), Knobs { soak: "1 h", ..Knobs::default() }).await;
     let rekeyd = fleet.start().await;

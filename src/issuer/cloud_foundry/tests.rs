@@ -221,7 +221,7 @@ async fn a_job_on_another_host_is_not_followed() {
 #[tokio::test]
 async fn a_key_is_read_with_its_secret_and_its_secret_stays_there() {
     let stub = landscape(|asked, _| match asked.path.as_str() {
-        path if path.ends_with("/good/details") => ok(json!({ "credentials": { "clientsecret": "s3cret" } })),
+        path if path.ends_with("/good/details") => ok(json!({ "credentials": { "clientid": "sb-1", "clientsecret": "s3cret", "tokenurl": "https://token.example/oauth/token" } })),
         path if path.ends_with("/odd/details") => ok(json!({ "credentials": { "clientsecret": 5 } })),
         _ => fault(404, 10010, "Creation of service key in progress"),
     })
