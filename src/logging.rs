@@ -33,9 +33,13 @@ impl Filter {
     }
 }
 
+/// What libraries say below these levels is of no use to an operator. A filter that names them wins.
+const LIBRARIES: &str =
+    "tokio_cron_scheduler=warn,hyper_util=info,reqwest=info,rustls=info,rustls_platform_verifier=info";
+
 /// Reads a filter; `Err` says what is wrong with it.
 pub fn parse(filter: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder().parse(filter).map_err(|problem| problem.to_string())
+    EnvFilter::builder().parse(format!("{LIBRARIES},{filter}")).map_err(|problem| problem.to_string())
 }
 
 struct Counter(Count);

@@ -53,7 +53,13 @@ async fn nothing_the_upstream_sends_brings_the_daemon_down() {
         let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
         fleet.sandbox.inject(Rule { count: Some(6), ..Rule::always(fault.clone()) });
         let rekeyd = fleet.start().await;
-        fleet.until_rotated("acme").await;
+        // Whoever pushes passes over the pauses between two looks.
+        fleet
+            .until("acme", "rotated", |status| {
+                rekeyd.signal("USR1");
+                status.phase == "settled" && status.last_ended_at.is_some()
+            })
+            .await;
         assert!(!fleet.log().contains("panicked"), "{fault:?}");
         fleet.assert_clean();
         assert!(rekeyd.stop().await.success());
