@@ -86,7 +86,7 @@ async fn online(common: &Common, loaded: &Loaded) -> Exit {
         }
         match unit.consumer.status().await {
             Ok(status) if !common.quiet && !common.json => {
-                println!("`{id}`: the consumer reports `{}`", status.word)
+                println!("`{id}`: the consumer reports `{}`", status.word);
             }
             Ok(_) => {}
             Err(failure) => {

@@ -135,5 +135,6 @@ pub(super) fn gates(gates: &[GateStatus]) -> String {
 
 fn facts(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    lines.iter().map(|(label, text)| format!("{label:<width$}  {text}\n")).collect()
+    let lines: Vec<String> = lines.iter().map(|(label, text)| format!("{label:<width$}  {text}")).collect();
+    lines.join("\n") + "\n"
 }

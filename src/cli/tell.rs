@@ -183,10 +183,7 @@ pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
             &format!("`{}` is no credential: expected `tenant/credential`", needs.credential),
         );
     };
-    let views = match offline::views(common).await {
-        Ok(views) => views,
-        Err(_) => return Exit::Unknown,
-    };
+    let Ok(views) = offline::views(common).await else { return Exit::Unknown };
     let Some(view) = views.into_iter().find(|view| view.credential == id) else {
         return fail(Exit::Usage, &format!("there is no credential `{id}`"));
     };

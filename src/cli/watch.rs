@@ -122,7 +122,7 @@ impl<'a> Screen<'a> {
         let id = self.credential;
         match exit {
             Exit::Done if self.turned_back => {
-                println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why")
+                println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why");
             }
             Exit::Done => println!("`{id}` is settled with fresh keys; `rekeyd status {id}` shows them"),
             _ => println!("`{id}` needs a person; `rekeyd explain {id}` says what to do"),

@@ -6,6 +6,7 @@
 
 pub mod assembly;
 pub mod control;
+mod listen;
 pub mod notify;
 pub mod page;
 pub mod protocol;
@@ -105,7 +106,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
         return Ok(one_round(&daemon).await);
     }
     let servers = CancellationToken::new();
-    let _unlink = serve(&daemon, &servers).await?;
+    let _unlink = listen::serve(&daemon, &servers).await?;
     let metronome = Metronome::start()
         .await
         .map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
@@ -138,7 +139,7 @@ async fn raise(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Daemon>, Fatal> {
     let path = assembly::journal_path(&config);
-    let journal = SqliteJournal::open(&path).map_err(|problem| {
+    let journal = SqliteJournal::open_alone(&path).map_err(|problem| {
         Fatal::Other(format!("the journal `{}` cannot be opened: {problem}", path.display()))
     })?;
     let Assembly { units, http } = assembly::assemble(&config, &metrics, &clock)
@@ -190,41 +191,6 @@ async fn raise(
     Ok(Arc::new(daemon))
 }
 
-/// Binds the control socket and the pages.
-async fn serve(daemon: &Arc<Daemon>, stop: &CancellationToken) -> Result<control::Unlink, Fatal> {
-    let (socket, listen) = {
-        let config = daemon.config.lock().expect("no holder of the lock panics");
-        let socket = daemon.options.socket.clone().unwrap_or_else(|| config.daemon.control_socket.clone());
-        (socket, config.daemon.listen)
-    };
-    let control = control::bind(&socket)
-        .await
-        .map_err(|problem| refused(&format!("the control socket `{}`", socket.display()), &problem))?;
-    let routes = control::routes(Arc::clone(daemon)).into_make_service_with_connect_info::<control::Peer>();
-    let stopped = stop.clone().cancelled_owned();
-    tokio::spawn(async move { axum::serve(control, routes).with_graceful_shutdown(stopped).await });
-    if let Some(address) = listen {
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .map_err(|problem| refused(&format!("the listener `{address}`"), &problem))?;
-        let bound = listener.local_addr().map_or_else(|_| address.to_string(), |bound| bound.to_string());
-        info!("pages on http://{bound}/");
-        let routes = web::routes(Arc::clone(daemon));
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(async move { axum::serve(listener, routes).with_graceful_shutdown(stopped).await });
-    }
-    Ok(control::Unlink(socket))
-}
-
-fn refused(what: &str, problem: &std::io::Error) -> Fatal {
-    let text = format!("{what} cannot be bound: {problem}");
-    if problem.kind() == std::io::ErrorKind::PermissionDenied {
-        Fatal::Permission(text)
-    } else {
-        Fatal::Other(text)
-    }
-}
-
 async fn one_round(daemon: &Arc<Daemon>) -> End {
     daemon.engine.wake_due(daemon.clock.now());
     daemon.engine.quiet().await;
@@ -256,7 +222,7 @@ async fn turn(daemon: &Arc<Daemon>, mut metronome: Metronome, mut signals: Signa
         match wake {
             None => {}
             Some(Wake::Tick) => daemon.ticked(),
-            Some(Wake::Push) => daemon.push().await,
+            Some(Wake::Push) => daemon.push(),
             Some(Wake::Dump) => daemon.dump(),
             Some(Wake::Reload) => {
                 notify::reloading();
@@ -293,7 +259,7 @@ impl Daemon {
         notify::status(&self.summary());
     }
 
-    async fn push(self: &Arc<Self>) {
+    fn push(self: &Arc<Self>) {
         self.metrics.triggered(Trigger::Signal);
         let usage = self.config.lock().expect("no holder of the lock panics").daemon.usr1;
         match usage {

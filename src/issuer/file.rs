@@ -78,7 +78,7 @@ impl Issuer for Folder {
 
     async fn read(&self, role: Role, key: &Key) -> Result<Arc<ServiceKey>, Failure> {
         let name = key.name.clone();
-        self.run(move |settings| settings.read(&settings.path(role, &name)?).map(Arc::new)).await
+        self.run(move |settings| Settings::read(&settings.path(role, &name)?).map(Arc::new)).await
     }
 
     async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure> {
@@ -110,7 +110,7 @@ impl Settings {
             if found.len() >= FILES {
                 return Err(refused(&folder, "there are more than 1000 files in it"));
             }
-            let read = self.read(&path)?;
+            let read = Self::read(&path)?;
             let id = KeyId(format!("{role}/{name}"));
             let key = Key { id, name, created_at: read.created_at, expires_at: read.valid_until };
             found.push(Sighting { key, state: KeyState::Ready });
@@ -119,7 +119,7 @@ impl Settings {
         Ok(found)
     }
 
-    fn read(&self, path: &Path) -> Result<ServiceKey, Failure> {
+    fn read(path: &Path) -> Result<ServiceKey, Failure> {
         let text = read_private(path)?;
         ServiceKey::parse(text.expose()).map_err(|why| {
             let text = format!(

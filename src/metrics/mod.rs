@@ -3,7 +3,7 @@
 //! The names and labels are in `docs/reference/metrics.md`. Instants are Unix seconds; what is unknown is absent;
 //! failure counters exist at zero from the start. Upstream series are per landscape (the host that is spoken to) and
 //! operation, not per tenant. What is per credential and not a counter is written at scrape time from a snapshot
-//! ([`snapshot`]), so that it cannot outlive what it describes.
+//! (`snapshot.rs`), so that it cannot outlive what it describes.
 
 mod families;
 mod snapshot;

@@ -22,7 +22,7 @@ fn key(created: Option<&str>, expires: Option<&str>) -> Key {
 #[test]
 fn twelve_calendar_months() {
     let check = |created: &str, expected: &str| {
-        assert_eq!(Window::DEFAULT.end(at(created)), at(expected), "{created}")
+        assert_eq!(Window::DEFAULT.end(at(created)), at(expected), "{created}");
     };
     check("2025-01-02T03:04:05Z", "2026-01-02T03:04:05Z");
     check("2024-02-29T12:00:00Z", "2025-02-28T12:00:00Z");

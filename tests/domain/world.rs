@@ -34,6 +34,10 @@ impl Dice {
 
 /// How the consumer behaves.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one way to misbehave, and any of them go together"
+)]
 pub(crate) struct Manners {
     /// It answers 200 to a delivery and keeps what it has.
     pub(crate) ignores_put: bool,

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use sap_sandbox::scenario::Scenario;
 use sap_sandbox::scenario::tenant::TenantPlan;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fleet::{Fleet, Knobs};
 use crate::{one, prompt, quick};
@@ -14,7 +15,6 @@ pub(crate) async fn get(url: &str) -> (u16, String) {
     let stream = tokio::net::TcpStream::connect(host).await.unwrap();
     let mut text = Vec::new();
     let request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut read, mut write) = stream.into_split();
     write.write_all(request.as_bytes()).await.unwrap();
     read.read_to_end(&mut text).await.unwrap();
@@ -26,7 +26,6 @@ pub(crate) async fn get(url: &str) -> (u16, String) {
 pub(crate) async fn scrape(pages: &str) -> String {
     let (status, text) = get(&format!("{pages}/metrics")).await;
     assert_eq!(status, 200);
-    // Chunked bodies carry their sizes between the lines; promtool gets the body without them.
     text.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 

@@ -1,3 +1,5 @@
+//! The words of a data plane, and what they amount to.
+
 use chrono::TimeZone;
 use proptest::prelude::*;
 use serde_json::json;

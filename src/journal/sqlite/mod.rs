@@ -17,6 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct SqliteJournal {
     /// `None` where the file was opened for reading only.
     writer: Option<Writer>,
     reader: Arc<Mutex<Connection>>,
+    /// The lock that says that no other process writes. It ends with the process, however that ends.
+    _alone: Option<File>,
 }
 
 impl SqliteJournal {
@@ -50,7 +53,18 @@ impl SqliteJournal {
         let path = path.as_ref().to_owned();
         let connection = schema::open(&path)?;
         let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
-        Ok(Self { writer: Some(Writer::start(&path, connection)?), reader, path })
+        Ok(Self { writer: Some(Writer::start(&path, connection)?), reader, path, _alone: None })
+    }
+
+    /// Opens the journal as [`open`](Self::open) does, for this process alone: refused while another one has it alone.
+    /// Nobody who held a lease can be alive then, so every lease is over, and work goes on at once after a crash.
+    pub fn open_alone(path: impl AsRef<Path>) -> Result<Self, JournalError> {
+        let path = path.as_ref();
+        let connection = schema::open(path)?;
+        let lock = schema::lock(path)?;
+        schema::end_leases(&connection)?;
+        drop(connection);
+        Ok(Self { _alone: Some(lock), ..Self::open(path)? })
     }
 
     /// Opens the journal at `path` for reading, beside a daemon that may be writing. Appends, leases and their return
@@ -58,7 +72,7 @@ impl SqliteJournal {
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref().to_owned();
         let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
-        Ok(Self { writer: None, reader, path })
+        Ok(Self { writer: None, reader, path, _alone: None })
     }
 
     /// Ends the writer: what is queued is written, the write-ahead log is merged into the file, the thread ends.

@@ -2,7 +2,7 @@
 //!
 //! A file is looked at before it is touched: somebody else's database, or one of a newer release, stays as it is.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::super::chain::Head;
+use super::super::chain::{Head, instant_text};
+use super::super::rules;
 use crate::ports::JournalError;
 
 /// The first `SQLite` without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -67,6 +68,32 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     drop(folder);
     check_pages(&connection)?;
     Ok(connection)
+}
+
+/// Takes the lock that one process holds for its whole life, on a file of its own beside the journal.
+pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
+    let beside = path.with_extension("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(|error| cannot("open", &beside, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Unavailable(format!(
+            "another rekeyd works with `{}`: one at a time, or give each a `state-dir` of its own",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(cannot("lock", &beside, &error)),
+    }
+}
+
+/// Ends every lease: whoever held one is not alive.
+pub(super) fn end_leases(connection: &Connection) -> Result<(), JournalError> {
+    connection.execute("UPDATE lease SET until = ?1", [instant_text(rules::GIVEN_BACK)])?;
+    Ok(())
 }
 
 /// Connects for writing to a file that exists.

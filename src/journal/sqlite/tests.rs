@@ -332,3 +332,19 @@ fn the_plans_use_the_index() {
         assert!(plan.contains("USING") && plan.contains("INDEX entry_of_credential"), "{sql}: {plan}");
     }
 }
+
+#[tokio::test]
+async fn one_process_works_alone_and_takes_over_at_once() {
+    let scratch = Scratch::new();
+    let first = SqliteJournal::open_alone(scratch.path()).unwrap();
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let life = Duration::from_hours(1);
+    let held = first.acquire(&tenant("t"), "first", now, life).await.unwrap().unwrap();
+    assert!(unavailable(SqliteJournal::open_alone(scratch.path())).contains("another rekeyd works with"));
+    // The first one dies without giving anything back.
+    first.close().await.unwrap();
+    drop(first);
+    let second = SqliteJournal::open_alone(scratch.path()).unwrap();
+    let taken = second.acquire(&tenant("t"), "second", now, life).await.unwrap().expect("its lease is over");
+    assert!(taken.fence > held.fence, "what the first one still sends is refused");
+}
