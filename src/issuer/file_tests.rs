@@ -1,3 +1,5 @@
+//! Keys from a folder: what is listed, what is refused, what a person is told.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
