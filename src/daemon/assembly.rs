@@ -95,8 +95,9 @@ fn settings(daemon: &Daemon) -> HttpSettings {
     }
 }
 
-/// One Cloud Foundry per landscape and login, so that its links, tokens and pauses are shared.
-type Foundries = BTreeMap<(String, String), Arc<Foundry>>;
+/// One Cloud Foundry per landscape and login, so that its links, tokens and pauses are shared. A login is the user, the
+/// identity provider and the password: a tenant with another password must not live on this one's.
+type Foundries = BTreeMap<(String, String, Option<String>, [u8; 32]), Arc<Foundry>>;
 
 fn unit(
     tenant: &Tenant,
@@ -123,7 +124,8 @@ fn issuer(
         IssuerKind::CloudFoundry => {
             let settings =
                 tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
-            let login = (settings.api.clone(), settings.user.clone());
+            let fingerprint = settings.password.fingerprint();
+            let login = (settings.api.clone(), settings.user.clone(), settings.origin.clone(), fingerprint);
             let foundry = if let Some(known) = foundries.get(&login) {
                 Arc::clone(known)
             } else {

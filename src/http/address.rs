@@ -108,9 +108,19 @@ impl Address {
     }
 
     /// The host, with the port where it is not the scheme's own.
-    pub fn landscape(&self) -> String {
+    pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The part of the host that many tenants share: without its first label, which names a tenant or a service, where
+    /// enough of it is left. `acme.authentication.eu10.hana.ondemand.com` is of `authentication.eu10.hana.ondemand.com`.
+    pub fn landscape(&self) -> String {
+        let host = self.host();
+        match self.0.domain().and_then(|domain| domain.split_once('.')) {
+            Some((first, rest)) if rest.split('.').count() >= 3 => host[first.len() + 1..].to_owned(),
+            _ => host,
+        }
     }
 
     /// The last segment of the path.
@@ -136,7 +146,7 @@ impl Address {
 impl fmt::Display for Address {
     /// Host and path with ids left out, and no query: fit for messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.landscape())?;
+        f.write_str(&self.host())?;
         for segment in self.0.path_segments().into_iter().flatten() {
             let is_id = segment.len() >= ID_LENGTH && segment.bytes().any(|byte| byte.is_ascii_digit());
             f.write_str(if is_id { "/…" } else { "/" })?;
@@ -160,6 +170,18 @@ mod tests {
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_landscape_is_what_tenants_share() {
+        let check = |url: &str, expected: &str| assert_eq!(address(url).landscape(), expected);
+        let check_host = |host: &str, expected: &str| check(&format!("https://{host}/x"), expected);
+        check_host("acme.authentication.eu10.hana.ondemand.com", "authentication.eu10.hana.ondemand.com");
+        check_host("api.cf.eu10.hana.ondemand.com", "cf.eu10.hana.ondemand.com");
+        check_host("uaa.cf.eu10.hana.ondemand.com:8443", "cf.eu10.hana.ondemand.com:8443");
+        check_host("sap.example.com", "sap.example.com");
+        check_host("127.0.0.1:4000", "127.0.0.1:4000");
+        check_host("[::1]:4000", "[::1]:4000");
     }
 
     #[test]

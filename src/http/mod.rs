@@ -22,6 +22,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::address::Address;
 use self::client::{Clients, HttpSettings};
 use self::error::{HttpError, Mishap, class_of, is_ambiguous};
 use self::gate::Gate;
@@ -81,6 +82,11 @@ impl Http {
         Ok(token::fetch(self, login, None).await?.secret)
     }
 
+    /// Makes the metrics of the landscape that `address` is in exist before the first call.
+    pub fn introduce(&self, address: &Address) {
+        self.metrics.know_landscape(&address.landscape());
+    }
+
     /// Forgets tokens, rejected logins and client certificates: the configuration was read again.
     pub fn forget(&self) {
         self.tokens.forget();
@@ -108,11 +114,10 @@ impl Http {
 
     async fn once(&self, request: &Request, login: Option<&Login>) -> Result<Reply, HttpError> {
         self.clients.check(&request.to)?;
-        let landscape = request.to.landscape();
-        let caller = (landscape.clone(), login.map(|login| login.caller));
+        let host = request.to.host();
+        let caller = (host.clone(), login.map(|login| login.caller));
         if let Some(until) = self.gate.closed_until(&caller, self.clock.now()) {
-            let text =
-                format!("{} was not sent: `{landscape}` asked for a pause until {until}", request.what());
+            let text = format!("{} was not sent: `{host}` asked for a pause until {until}", request.what());
             let mut error = HttpError::new(Class::Throttled, text);
             error.not_before = Some(until);
             return Err(error);
@@ -125,7 +130,7 @@ impl Http {
         };
         let took = self.clock.monotonic().saturating_sub(started);
         let class = outcome.as_ref().err().map(|error| error.class);
-        self.metrics.upstream(&landscape, request.operation, took, class);
+        self.metrics.upstream(&request.to.landscape(), request.operation, took, class);
         if let Err(error) = &outcome
             && error.class == Class::Throttled
         {

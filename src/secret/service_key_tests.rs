@@ -1,3 +1,5 @@
+//! Service keys in every shape, and what is no service key.
+
 use proptest::prelude::*;
 use serde_json::json;
 

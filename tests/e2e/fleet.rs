@@ -25,6 +25,8 @@ pub(crate) struct Knobs {
     pub(crate) token_life: &'static str,
     pub(crate) deadline: &'static str,
     pub(crate) provision: &'static str,
+    /// Name the keys in use: a hostile sandbox has keys of others beside them.
+    pub(crate) names_keys: bool,
     /// Further lines of the daemon's file.
     pub(crate) daemon: &'static str,
 }
@@ -37,6 +39,7 @@ impl Default for Knobs {
             token_life: "1 s",
             deadline: "20 s",
             provision: "when-needed",
+            names_keys: false,
             daemon: "",
         }
     }
@@ -100,6 +103,7 @@ impl Fleet {
         let knobs = &self.knobs;
         let api = &access.cloud_foundry_api;
         let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
+        let key = |role: &str| if knobs.names_keys { format!(", key = \"{role}-1\"") } else { String::new() };
         format!(
             "version = 1\nid = \"{tenant}\"\n\
              [dataspace]\nservice-key = {{ file = \"{dir}/{tenant}-dsi.json\" }}\nsettle = \"{}\"\n\
@@ -109,7 +113,7 @@ impl Fleet {
              [[credential]]\nname = \"dataplane\"\nissuer = \"cloud-foundry\"\nconsumer = \"dataspace\"\n\
              soak = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
              retire-foreign = true\n\
-             [credential.keys]\nciapi = {{ service-instance = \"{}\" }}\ncirt = {{ service-instance = \"{}\" }}\n",
+             [credential.keys]\nciapi = {{ service-instance = \"{}\"{} }}\ncirt = {{ service-instance = \"{}\"{} }}\n",
             knobs.settle,
             knobs.deadline,
             knobs.provision,
@@ -117,7 +121,9 @@ impl Fleet {
             knobs.soak,
             knobs.token_life,
             access.ciapi,
+            key("ciapi"),
             access.cirt,
+            key("cirt")
         )
     }
 

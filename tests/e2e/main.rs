@@ -3,6 +3,7 @@
 
 mod fleet;
 mod halts;
+mod hostile;
 mod inputs;
 mod kill;
 mod metrics;

@@ -73,6 +73,10 @@ impl Dataspace {
         let missing = "the connector's service key names no `url`: set it in the tenant's configuration";
         let url = Address::parse(url.ok_or_else(|| Failure::new(Class::ClientError, missing))?)?;
         let url = url.without_ending(PARTNER_PATH).without_ending(settings.base_path.trim_end_matches('/'));
+        http.introduce(&url);
+        if let Ok(token_url) = Address::parse(&settings.key.token_url) {
+            http.introduce(&token_url);
+        }
         let words =
             settings.words.iter().map(|(word, verdict)| (status_words::normalise(word), *verdict)).collect();
         Ok(Self {

@@ -18,7 +18,7 @@ pub(super) fn creating(
     sent: &BTreeMap<Role, Timestamp>,
     made: &KeySet,
 ) -> Plan {
-    if let Some((step, cause)) = sight.exhausted() {
+    if let Some((step, cause)) = sight.exhausted().filter(|_| !super::by_hand(sight.record)) {
         return sight.turn_back(format!("`{step}` was refused too often: {cause}"));
     }
     if sight.overtime() {

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::event::{Event, Trigger};
 use super::evidence::Baseline;
-use super::failure::Failure;
+use super::failure::{Class, Failure};
 use super::halt::HaltReason;
 use super::key::{Key, KeySet};
 use super::names::{KeyName, Role};
@@ -262,7 +262,14 @@ fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
     let waits = record.trouble.retry_at.filter(|at| now < *at)?;
     let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
     let step = record.trouble.step.as_deref().unwrap_or("step");
-    Some(Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}")))
+    let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));
+    Some(if by_hand(record) { plan.person(cause) } else { plan })
+}
+
+/// Whether the issuer cannot make keys and a person must: the failure says which key, and where to.
+fn by_hand(record: &Record) -> bool {
+    let not_found = record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound);
+    not_found && matches!(record.stage, Stage::Creating { .. })
 }
 
 /// The next step of one credential.
@@ -299,8 +306,13 @@ pub fn retry_at(
     now: Timestamp,
 ) -> Timestamp {
     // A fresh key takes time to become known: a refusal then is "not yet", and no account is at risk.
-    if matches!(step, Step::Test { .. }) && failure.class.is_login() {
+    let not_yet = matches!(step, Step::Test { .. }) && failure.class.is_login();
+    if not_yet {
         return after(now, policy.poll);
+    }
+    // A person makes the key: its name is looked for again and again.
+    if matches!(step, Step::Create { .. }) && failure.class == Class::NotFound {
+        return after(now, policy.poll * 4);
     }
     let failures = record.trouble.failures + 1;
     let deadline = record.deadline(policy);

@@ -75,6 +75,7 @@ impl Foundry {
     /// A landscape that has not been spoken to yet.
     pub fn new(http: Arc<Http>, settings: FoundrySettings) -> Result<Self, Failure> {
         let api = Address::parse(&settings.api)?;
+        http.introduce(&api);
         Ok(Self { http, settings, api, root: tokio::sync::Mutex::default(), places: Mutex::default() })
     }
 
