@@ -147,9 +147,16 @@ impl Fleet {
 
     /// Starts the daemon and does not wait.
     pub(crate) fn launch(&self) -> Rekeyd {
+        self.launch_with(&[])
+    }
+
+    /// The same with further variables in its environment.
+    pub(crate) fn launch_with(&self, variables: &[(&str, &str)]) -> Rekeyd {
         let log = self.path("log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let mut command = self.command(&["run"]);
+        command.envs(variables.iter().copied());
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         Rekeyd { child, log }
     }
 

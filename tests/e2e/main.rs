@@ -7,6 +7,7 @@ mod hostile;
 mod inputs;
 mod kill;
 mod metrics;
+mod notify;
 mod rotation;
 mod signals;
 
