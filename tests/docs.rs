@@ -1,0 +1,90 @@
+//! Pages that lie are bugs: what must agree is compared.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// Every word of `text` that starts with `prefix`.
+fn words(text: &str, prefix: &str) -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let found = text
+        .split(|letter| !is_part(letter))
+        .filter(|word| word.starts_with(prefix) && word.len() > prefix.len());
+    found.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_exists() {
+    let code: String =
+        ["families", "mod", "snapshot"].map(|file| read(&format!("src/metrics/{file}.rs"))).concat();
+    let page = read("docs/reference/metrics.md");
+    assert_eq!(words(&page, "rekeyd_"), words(&code, "rekeyd_"));
+}
+
+#[test]
+fn every_halt_has_its_row() {
+    let code = read("src/domain/halt.rs");
+    let codes: BTreeSet<String> = code
+        .lines()
+        .filter_map(|line| line.split("=> \"").nth(1))
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert!(codes.len() >= 13, "{codes:?}");
+    let page = read("docs/how-to/end-a-halt.md");
+    for code in codes {
+        assert!(page.contains(&format!("| `{code}` |")), "`{code}` has no row");
+    }
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let help = Command::new(env!("CARGO_BIN_EXE_rekeyd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:").unwrap();
+    let readme = read("README.md");
+    let mut seen = 0;
+    for line in commands.lines().take_while(|line| !line.starts_with("Options")) {
+        let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) else { continue };
+        let name = name.split_whitespace().next().unwrap();
+        if name != "help" {
+            seen += 1;
+            assert!(readme.contains(name), "`rekeyd {name}` is not in the README");
+        }
+    }
+    assert!(seen > 10, "{help}");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let tracked = Command::new("git").args(["ls-files", "*.md"]).current_dir(&root).output().unwrap();
+    let pages = String::from_utf8(tracked.stdout).unwrap();
+    let mut links = 0;
+    for page in pages.lines() {
+        let folder = root.join(page).parent().unwrap().to_owned();
+        for part in read(page).split("](").skip(1) {
+            let target = part.split(')').next().unwrap().split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            links += 1;
+            assert!(folder.join(target).exists(), "{page}: `{target}` does not exist");
+        }
+    }
+    assert!(links > 10, "{links}");
+}
+
+#[test]
+fn every_decision_is_in_the_index() {
+    let index = read("docs/adr/README.md");
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/adr")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "`{name}` is not in the index");
+    }
+}
