@@ -172,12 +172,17 @@ fn names(root: &Section, problems: &mut Vec<Problem>) {
 
 /// SAP gives the tokens of these keys between one hour and one day, 12 hours unless told otherwise.
 fn token_life(report: &mut Report<'_>) {
-    let Some(life) = report.section.span("token-life").filter(|life| *life < SHORTEST_TOKEN_LIFE) else { return };
+    let Some(life) = report.section.span("token-life").filter(|life| *life < SHORTEST_TOKEN_LIFE) else {
+        return;
+    };
     let section = report.section;
     let found = format!("`token-life` in `[[credential]]` is {}", lasting(life));
     let problem = Problem::warning(section.site_of("token-life"), &section.path_of("token-life"), found);
     let expected = problem.expected("at least 1 hour, the least that SAP allows");
-    report.problems.push(expected.remedy("a proof by exclusion counts only after the last token made with the old key is dead"));
+    report.problems.push(
+        expected
+            .remedy("a proof by exclusion counts only after the last token made with the old key is dead"),
+    );
 }
 
 fn deadline(section: &Section, problems: &mut Vec<Problem>) {

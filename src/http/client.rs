@@ -251,6 +251,9 @@ mod tests {
     fn extra_certificates_that_cannot_be_used_are_refused() {
         let settings = HttpSettings { extra_ca: Some("nothing".to_owned()), ..HttpSettings::default() };
         let error = Clients::new(settings).err().unwrap();
-        assert!(error.cause.contains("the extra certificates") && error.cause.contains("no certificate found"), "{error}");
+        assert!(
+            error.cause.contains("the extra certificates") && error.cause.contains("no certificate found"),
+            "{error}"
+        );
     }
 }

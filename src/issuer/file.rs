@@ -122,8 +122,11 @@ impl Settings {
     fn read(&self, path: &Path) -> Result<ServiceKey, Failure> {
         let text = read_private(path)?;
         ServiceKey::parse(text.expose()).map_err(|why| {
-            let text =
-                format!("`{}` cannot be read as a service key: {}", path.display(), redact::mask(&why.to_string()));
+            let text = format!(
+                "`{}` cannot be read as a service key: {}",
+                path.display(),
+                redact::mask(&why.to_string())
+            );
             Failure::new(Class::Decode, text)
         })
     }

@@ -7,8 +7,7 @@ fn folder() -> (tempfile::TempDir, Folder) {
     for role in Role::ALL {
         fs::create_dir(folder.path().join(role.as_str())).unwrap();
     }
-    let settings =
-        Settings { folder: folder.path().to_owned(), roles: Role::ALL.into_iter().collect() };
+    let settings = Settings { folder: folder.path().to_owned(), roles: Role::ALL.into_iter().collect() };
     (folder, Folder::new(settings))
 }
 

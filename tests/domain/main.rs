@@ -1,6 +1,7 @@
 //! The decisions: laws as properties, corners as tables.
 
 mod backoff;
+mod evidence;
 mod names;
 mod walk;
 mod window;

@@ -306,6 +306,21 @@ fn restore_goes_back_at_once() {
     assert_eq!(world.held, first);
 }
 
+/// The consumer is still busy with the fresh keys when the old ones are put back, and it takes no notice of that.
+#[test]
+fn a_run_with_the_fresh_keys_does_not_prove_that_the_old_ones_are_back() {
+    let mut policy = policy();
+    policy.provision = Provision::Always;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    world.manners.ignores_put = true;
+    world.manners.no_post = true;
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert_eq!(count(&world, "proven"), 0, "{}", timeline(&world));
+    assert!(world.deletes.is_empty());
+}
+
 #[test]
 fn two_keys_of_one_name_halt() {
     let mut world = World::new(policy(), 1, 0, Manners::default());

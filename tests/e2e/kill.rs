@@ -52,7 +52,8 @@ async fn at_every_reply() {
     let mut reached = 0;
     // A few at a time: each has a sandbox, a folder and a process of its own.
     for some in calls.chunks(4) {
-        let kills: Vec<_> = some.iter().map(|(operation, nth)| tokio::spawn(kill_at(*operation, *nth))).collect();
+        let kills: Vec<_> =
+            some.iter().map(|(operation, nth)| tokio::spawn(kill_at(*operation, *nth))).collect();
         for kill in kills {
             reached += usize::from(kill.await.expect("every kill ends well"));
         }

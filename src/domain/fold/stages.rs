@@ -130,6 +130,10 @@ fn watched(stage: &Stage, event: &Event, at: Timestamp) -> Option<Stage> {
 
 fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
     match event {
+        Event::Rested { baseline } => {
+            watch.news_after = watch.news_after.max(at);
+            watch.baseline = baseline.clone();
+        }
         Event::Moving => watch.moving = true,
         Event::CannotProvision => watch.cannot_post = true,
         Event::Provisioned { baseline, upstream_at } => {
@@ -240,7 +244,9 @@ fn retiring(
             next.watch = None;
         }
         Event::CannotProvision => next.cannot_redeploy = true,
-        Event::Moving => next.watch.as_mut()?.moving = true,
+        Event::Rested { .. } | Event::Moving => {
+            watch_event(next.watch.as_mut()?, event, at).then_some(())?;
+        }
         Event::Provisioned { baseline, upstream_at } => {
             let mut watch = Watch::new(at, upstream_at.unwrap_or(at), baseline.clone());
             watch.posted_at = Some(at);

@@ -181,9 +181,14 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         if sight.record.is_held(sight.now) {
             return Some(sight.poll("held", "held: the proof by exclusion waits"));
         }
+        // A run that is under way began before the key was gone for long enough, or is somebody else's.
+        if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
+            return Some(sight.poll("consumer-busy", "the consumer is under way with something else"));
+        }
         return Some(forward::provision(sight, "with the old key gone, the consumer is deployed again"));
     };
     Some(match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let evidence = Evidence {
