@@ -187,7 +187,7 @@ pub fn retire_gates(
     if let Some(gone) = retirement.last_gone_at {
         gates.push(gate(
             "proven since",
-            retirement.evidence.renewed_at > gone,
+            retirement.proven_since,
             format!("after a deletion ({}) the consumer is proven again", stamp(gone)),
         ));
         if !can_exclude(policy, retirement) {

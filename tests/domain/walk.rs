@@ -1,8 +1,12 @@
 //! Whole rotations, and what holds at every step of them.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
+use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
@@ -319,6 +323,29 @@ fn a_run_with_the_fresh_keys_does_not_prove_that_the_old_ones_are_back() {
     assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
     assert_eq!(count(&world, "proven"), 0, "{}", timeline(&world));
     assert!(world.deletes.is_empty());
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.now -= chrono::TimeDelta::hours(3);
+    let before = count(&world, "renewed");
+    walk(&mut world, 10, |_, _| false);
+    assert_eq!(count(&world, "renewed"), before + 1, "{}", timeline(&world));
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_a_short_wait_a_long_one() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 20, |world, _| count(world, "begun") == 1));
+    world.now += chrono::TimeDelta::days(400);
+    let failure = Failure::new(Class::Timeout, "a fault");
+    let retry_at = after(world.now, Duration::from_secs(30));
+    world.write(Event::StepFailed { step: "create".to_owned(), failure, retry_at });
+    world.now -= chrono::TimeDelta::days(400);
+    assert_ne!(world.plan().reason.code, "backoff");
 }
 
 #[test]

@@ -224,6 +224,7 @@ fn retiring(
             let asked_at = next.leaving.as_ref().and_then(|leaving| leaving.asked_at);
             next.leaving = Some(Leaving { role: *role, asked_at, gone_at: Some(at), still_works_at: None });
             next.last_gone_at = Some(at);
+            next.proven_since = false;
         }
         Event::Probed { role, refused: Some(false) } => {
             let leaving = next.leaving.as_mut().filter(|leaving| leaving.role == *role)?;
@@ -238,9 +239,13 @@ fn retiring(
             next.old.remove(role);
             next.left.insert(name.clone());
         }
-        Event::Renewed { .. } => next.evidence.renewed_at = at,
+        Event::Renewed { .. } => {
+            next.evidence.renewed_at = at;
+            next.proven_since = true;
+        }
         Event::Proven { evidence } => {
             next.evidence = *evidence;
+            next.proven_since = true;
             next.watch = None;
         }
         Event::CannotProvision => next.cannot_redeploy = true,
