@@ -255,6 +255,20 @@ fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
 }
 
 #[test]
+fn an_old_cirt_soaks_twice_where_the_old_ciapi_stays() {
+    let mut policy = policy();
+    policy.retire_foreign = false;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    // The ciapi key was made by hand, the cirt key by rekeyd.
+    let name = KeyName::ours(Role::Cirt, 0, &world.policy.credential, 7);
+    world.keys.get_mut(&Role::Cirt).unwrap()[0].key.name = name;
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!((count(&world, "left"), world.deletes.len()), (1, 1));
+    let when = |name: &str| world.journal.iter().find(|entry| entry.event.name() == name).unwrap().at;
+    assert!(when("delete-sent") - when("proven") >= chrono::TimeDelta::hours(96), "{}", timeline(&world));
+}
+
+#[test]
 fn without_redeployment_a_second_soak_stands_in() {
     let mut policy = policy();
     policy.provision = Provision::Never;
