@@ -149,6 +149,11 @@ pub enum Event {
     },
     /// The consumer cannot be asked to provision (404, 405, 501).
     CannotProvision,
+    /// The consumer was under way before the delivery, or nobody could tell, and is at rest now.
+    Rested {
+        /// What it looks like: what news is measured by from here on.
+        baseline: Baseline,
+    },
     /// The consumer was seen under way.
     Moving,
     /// The consumer was proven to work.
@@ -252,6 +257,7 @@ impl Event {
             Self::Delivered { .. } => "delivered",
             Self::Provisioned { .. } => "provisioned",
             Self::CannotProvision => "cannot-provision",
+            Self::Rested { .. } => "rested",
             Self::Moving => "moving",
             Self::Proven { .. } => "proven",
             Self::Renewed { .. } => "renewed",

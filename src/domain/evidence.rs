@@ -140,10 +140,24 @@ impl Watch {
         at > self.news_after
     }
 
+    /// Whether a run that began before the delivery may be what is seen: the consumer was under way then, or nobody
+    /// knows. What such a run comes to proves nothing.
+    fn may_be_an_old_run(&self) -> bool {
+        self.baseline.status.as_ref().is_none_or(|status| status.verdict == Verdict::InProgress)
+    }
+
+    fn was_under_way(&self) -> bool {
+        self.baseline.status.is_some() && self.may_be_an_old_run()
+    }
+
     fn is_new_status(&self, status: &Status) -> bool {
         let newer = status.at.is_some_and(|at| {
-            let before = self.baseline.status.as_ref().and_then(|status| status.at);
-            self.is_after(at) && before.is_none_or(|before| at > before)
+            let is_later = |before: &Status| match before.at {
+                Some(before) => at > before,
+                // An end without a time cannot be told from the same end with one.
+                None => !before.verdict.is_final(),
+            };
+            self.is_after(at) && self.baseline.status.as_ref().is_some_and(is_later)
         });
         self.moving || newer
     }
@@ -160,6 +174,8 @@ impl Watch {
 /// What a look says about a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
+    /// What was under way before the delivery is over: what is seen now is what news is measured by.
+    Rests,
     /// The consumer was seen under way for the first time: write that down.
     Moves,
     /// It did something new, and it works.
@@ -177,32 +193,41 @@ pub enum Judgement {
 /// Judges what `observation` says about `watch`.
 pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Timestamp) -> Judgement {
     let status = observation.status.known();
-    if !watch.moving && status.is_some_and(|status| status.verdict == Verdict::InProgress) {
-        return Judgement::Moves;
-    }
+    let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);
     let must_post_first =
         policy.provision == Provision::Always && watch.posted_at.is_none() && !watch.cannot_post;
-    if !must_post_first {
-        if let Some(status) = status.filter(|status| status.verdict.is_final() && watch.is_new_status(status))
-        {
-            return match status.verdict {
-                Verdict::Error => Judgement::Fails(
-                    status
-                        .detail
-                        .clone()
-                        .unwrap_or_else(|| format!("the consumer reports `{}`", status.word)),
-                ),
-                _ => Judgement::Works(Basis::Report),
-            };
+    let redeployed = !must_post_first
+        && !under_way
+        && !watch.was_under_way()
+        && observation.content.known().is_some_and(|content| watch.is_new_content(*content));
+    if watch.may_be_an_old_run() && !redeployed {
+        if status.is_some() && !under_way {
+            return Judgement::Rests;
         }
-        let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);
-        if !under_way && observation.content.known().is_some_and(|content| watch.is_new_content(*content)) {
-            return Judgement::Works(Basis::Deployment);
+        if under_way || watch.was_under_way() {
+            return if now >= watch.deadline(policy) { Judgement::Indeterminate } else { Judgement::Waiting };
         }
+    }
+    if !watch.moving && under_way {
+        return Judgement::Moves;
+    }
+    if !must_post_first
+        && let Some(status) = status.filter(|status| status.verdict.is_final() && watch.is_new_status(status))
+    {
+        return match status.verdict {
+            Verdict::Error => Judgement::Fails(
+                status.detail.clone().unwrap_or_else(|| format!("the consumer reports `{}`", status.word)),
+            ),
+            _ => Judgement::Works(Basis::Report),
+        };
+    }
+    if redeployed {
+        return Judgement::Works(Basis::Deployment);
     }
     let settled = now >= super::after(watch.since, policy.settle);
     let may_post = policy.provision != Provision::Never && watch.posted_at.is_none() && !watch.cannot_post;
-    if settled && may_post && !watch.moving {
+    // A run of its own is news enough, unless the operator wants the asking in any case; it is never asked twice at once.
+    if settled && may_post && !under_way && (must_post_first || !watch.moving) {
         return Judgement::AskForProvisioning;
     }
     if now >= watch.deadline(policy) {

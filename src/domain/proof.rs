@@ -130,12 +130,15 @@ pub fn can_exclude(policy: &Policy, retirement: &Retirement) -> bool {
     policy.provision != Provision::Never && !retirement.cannot_redeploy && !left_in_place
 }
 
+/// Whether the next old key is the first in the order of harm: one that goes, or stays in place, was before it otherwise.
+fn is_first(retirement: &Retirement) -> bool {
+    retirement.last_gone_at.is_none() && retirement.left.is_empty()
+}
+
 /// The grade the next retirement needs: 4 for the first key, 5 for the others where exclusion can be proven.
 pub fn required_grade(policy: &Policy, record: &Record) -> Grade {
     match &record.stage {
-        Stage::Retiring { retirement, .. }
-            if retirement.last_gone_at.is_some() && can_exclude(policy, retirement) =>
-        {
+        Stage::Retiring { retirement, .. } if !is_first(retirement) && can_exclude(policy, retirement) => {
             Grade::Excluded
         }
         _ => Grade::Acted,
@@ -187,20 +190,20 @@ pub fn retire_gates(
     if let Some(gone) = retirement.last_gone_at {
         gates.push(gate(
             "proven since",
-            retirement.evidence.renewed_at > gone,
+            retirement.proven_since,
             format!("after a deletion ({}) the consumer is proven again", stamp(gone)),
         ));
-        if !can_exclude(policy, retirement) {
-            let ends = after(gone, policy.soak);
-            gates.push(Gate {
-                opens_at: Some(ends),
-                ..gate(
-                    "second soak",
-                    now >= ends,
-                    format!("no proof by exclusion can be had; a second soak ends {}", stamp(ends)),
-                )
-            });
-        }
+    }
+    if !is_first(retirement) && !can_exclude(policy, retirement) {
+        let ends = after(retirement.last_gone_at.unwrap_or(record.entered_at), policy.soak);
+        gates.push(Gate {
+            opens_at: Some(ends),
+            ..gate(
+                "second soak",
+                now >= ends,
+                format!("no proof by exclusion can be had; a second soak ends {}", stamp(ends)),
+            )
+        });
     }
     gates
 }

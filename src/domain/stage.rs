@@ -50,6 +50,10 @@ pub struct Retirement {
     /// When the last old key went, if any went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_gone_at: Option<Timestamp>,
+    /// Whether the keys in use were tried since the last old key went. The journal's order says so, not the clock,
+    /// which may have been set back in between.
+    #[serde(default)]
+    pub proven_since: bool,
     /// The redeployment that seeks the proof by exclusion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
@@ -75,6 +79,7 @@ impl Retirement {
             evidence,
             leaving: None,
             last_gone_at: None,
+            proven_since: false,
             watch: None,
             cannot_redeploy: false,
             exclusion_failed: None,

@@ -28,6 +28,9 @@ pub fn tell(event: &Event) -> String {
         Event::Delivered { .. } => "the consumer accepted the credential".to_owned(),
         Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
         Event::CannotProvision => "the consumer cannot be asked to provision".to_owned(),
+        Event::Rested { .. } => {
+            "what the consumer was at before is over; only what it does now counts".to_owned()
+        }
         Event::Moving => "the consumer is under way".to_owned(),
         Event::Proven { evidence } => format!(
             "the consumer is proven to work (evidence {}): {}",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backoff;
+mod evidence;
 mod names;
 mod walk;
 mod window;

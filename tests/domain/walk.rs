@@ -1,8 +1,12 @@
 //! Whole rotations, and what holds at every step of them.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
+use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
@@ -236,6 +240,20 @@ fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
 }
 
 #[test]
+fn an_old_cirt_soaks_twice_where_the_old_ciapi_stays() {
+    let mut policy = policy();
+    policy.retire_foreign = false;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    // The ciapi key was made by hand, the cirt key by rekeyd.
+    let name = KeyName::ours(Role::Cirt, 0, &world.policy.credential, 7);
+    world.keys.get_mut(&Role::Cirt).unwrap()[0].key.name = name;
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!((count(&world, "left"), world.deletes.len()), (1, 1));
+    let when = |name: &str| world.journal.iter().find(|entry| entry.event.name() == name).unwrap().at;
+    assert!(when("delete-sent") - when("proven") >= chrono::TimeDelta::hours(96), "{}", timeline(&world));
+}
+
+#[test]
 fn without_redeployment_a_second_soak_stands_in() {
     let mut policy = policy();
     policy.provision = Provision::Never;
@@ -289,6 +307,44 @@ fn restore_goes_back_at_once() {
     assert_eq!(world.held, first);
     assert!(walk(&mut world, 300, |world, _| is_settled_again(world)), "{}", timeline(&world));
     assert_eq!(world.held, first);
+}
+
+/// The consumer is still busy with the fresh keys when the old ones are put back, and it takes no notice of that.
+#[test]
+fn a_run_with_the_fresh_keys_does_not_prove_that_the_old_ones_are_back() {
+    let mut policy = policy();
+    policy.provision = Provision::Always;
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    world.manners.ignores_put = true;
+    world.manners.no_post = true;
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert_eq!(count(&world, "proven"), 0, "{}", timeline(&world));
+    assert!(world.deletes.is_empty());
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.now -= chrono::TimeDelta::hours(3);
+    let before = count(&world, "renewed");
+    walk(&mut world, 10, |_, _| false);
+    assert_eq!(count(&world, "renewed"), before + 1, "{}", timeline(&world));
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_a_short_wait_a_long_one() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 20, |world, _| count(world, "begun") == 1));
+    world.now += chrono::TimeDelta::days(400);
+    let failure = Failure::new(Class::Timeout, "a fault");
+    let retry_at = after(world.now, Duration::from_secs(30));
+    world.write(Event::StepFailed { step: "create".to_owned(), failure, retry_at });
+    world.now -= chrono::TimeDelta::days(400);
+    assert_ne!(world.plan().reason.code, "backoff");
 }
 
 #[test]

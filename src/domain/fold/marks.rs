@@ -43,7 +43,7 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
         }
         Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
         Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
-        Event::CreateSent { .. } | Event::Moving => {}
+        Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving => {}
         event => {
             record.trouble = Trouble::default();
             progress(record, event, at);

@@ -130,6 +130,10 @@ fn watched(stage: &Stage, event: &Event, at: Timestamp) -> Option<Stage> {
 
 fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
     match event {
+        Event::Rested { baseline } => {
+            watch.news_after = watch.news_after.max(at);
+            watch.baseline = baseline.clone();
+        }
         Event::Moving => watch.moving = true,
         Event::CannotProvision => watch.cannot_post = true,
         Event::Provisioned { baseline, upstream_at } => {
@@ -220,6 +224,7 @@ fn retiring(
             let asked_at = next.leaving.as_ref().and_then(|leaving| leaving.asked_at);
             next.leaving = Some(Leaving { role: *role, asked_at, gone_at: Some(at), still_works_at: None });
             next.last_gone_at = Some(at);
+            next.proven_since = false;
         }
         Event::Probed { role, refused: Some(false) } => {
             let leaving = next.leaving.as_mut().filter(|leaving| leaving.role == *role)?;
@@ -234,13 +239,19 @@ fn retiring(
             next.old.remove(role);
             next.left.insert(name.clone());
         }
-        Event::Renewed { .. } => next.evidence.renewed_at = at,
+        Event::Renewed { .. } => {
+            next.evidence.renewed_at = at;
+            next.proven_since = true;
+        }
         Event::Proven { evidence } => {
             next.evidence = *evidence;
+            next.proven_since = true;
             next.watch = None;
         }
         Event::CannotProvision => next.cannot_redeploy = true,
-        Event::Moving => next.watch.as_mut()?.moving = true,
+        Event::Rested { .. } | Event::Moving => {
+            watch_event(next.watch.as_mut()?, event, at).then_some(())?;
+        }
         Event::Provisioned { baseline, upstream_at } => {
             let mut watch = Watch::new(at, upstream_at.unwrap_or(at), baseline.clone());
             watch.posted_at = Some(at);

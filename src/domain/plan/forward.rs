@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Names, NextLook, Plan, Sight, Step};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
-use crate::domain::failure::Class;
+use crate::domain::failure::{Class, Failure};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{KeySet, KeyState, Sighting};
 use crate::domain::names::{KeyName, Role};
@@ -145,6 +145,7 @@ pub(super) fn provisioning(sight: &Sight<'_>, watch: &Watch) -> Plan {
         return sight.turn_back(format!("a person asked for it: {why}"));
     }
     match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Rests => rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let evidence =
@@ -168,12 +169,29 @@ fn ask(sight: &Sight<'_>) -> Plan {
     provision(sight, "the settle time has passed and the consumer shows nothing new")
 }
 
+/// What the consumer looks like now is what news is measured by.
+pub(super) fn rested(sight: &Sight<'_>) -> Plan {
+    let event = Event::Rested { baseline: Baseline::of(sight.observation) };
+    half_seen(sight)
+        .unwrap_or_else(|| Plan::note(event, "rested", "the consumer is at rest, and only now counts"))
+}
+
+/// A baseline is of use only where everything that can be seen was seen; what stays hidden for too long halts.
+fn half_seen(sight: &Sight<'_>) -> Option<Plan> {
+    let passing = |failure: &&Failure| failure.class.is_passing();
+    let status = sight.observation.status.failure().filter(passing).map(|why| ("the consumer", why));
+    let content = sight.observation.content.failure().filter(passing);
+    let (what, failure) = status.or_else(|| content.map(|why| ("the integration content", why)))?;
+    if sight.overtime() {
+        return Some(Plan::halt(HaltReason::TimeInStage { stage: sight.record.stage.phase().to_string() }));
+    }
+    Some(sight.blind(what, failure))
+}
+
 /// Asks the consumer to provision, with what it looks like just before.
 pub(super) fn provision(sight: &Sight<'_>, text: &str) -> Plan {
-    if let Seen::Unknown(failure) = &sight.observation.content
-        && failure.class.is_passing()
-    {
-        return sight.blind("the integration content", failure);
+    if let Some(plan) = half_seen(sight) {
+        return plan;
     }
     Plan::go(Step::Provision { baseline: Baseline::of(sight.observation) }, "provision", text)
 }

@@ -11,6 +11,7 @@
 //! 6. No key is deleted without a [`Permit`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -250,6 +251,9 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
     }
 }
 
+/// No failure is waited for longer. A later instant was written before the clock was set back.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// Why nothing may be done, seen without looking at anything.
 fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
     if let Some(halt) = &record.halt {
@@ -259,7 +263,7 @@ fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
     if let Some(what) = pin_difference(&record.pin, &policy.pin).filter(|_| !record.readopt) {
         return Some(Plan::halt(HaltReason::PinMismatch { what }));
     }
-    let waits = record.trouble.retry_at.filter(|at| now < *at)?;
+    let waits = record.trouble.retry_at.filter(|at| now < *at && *at <= after(now, LONGEST_WAIT))?;
     let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
     let step = record.trouble.step.as_deref().unwrap_or("step");
     let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));

@@ -66,6 +66,7 @@ fn absent(sight: &Sight<'_>, role: Role, name: &KeyName, was_seen: bool) -> Plan
 pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, watch: Option<&Watch>) -> Plan {
     let Some(watch) = watch else { return deliver(sight, live) };
     match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let evidence =

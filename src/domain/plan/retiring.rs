@@ -165,7 +165,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
     if !can_exclude(sight.policy, retirement) {
         return None;
     }
-    if retirement.evidence.renewed_at <= gone {
+    if !retirement.proven_since {
         return Some(renew(sight, fresh, "an old key has just gone"));
     }
     let tokens_dead = after(gone, sight.policy.token_life);
@@ -181,9 +181,14 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         if sight.record.is_held(sight.now) {
             return Some(sight.poll("held", "held: the proof by exclusion waits"));
         }
+        // A run that is under way began before the key was gone for long enough, or is somebody else's.
+        if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
+            return Some(sight.poll("consumer-busy", "the consumer is under way with something else"));
+        }
         return Some(forward::provision(sight, "with the old key gone, the consumer is deployed again"));
     };
     Some(match judge(sight.policy, watch, sight.observation, sight.now) {
+        Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let evidence = Evidence {
@@ -219,7 +224,7 @@ fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, 
 
 /// Nothing is left of the old set: the keys in use are tried once more, and that was it.
 fn finish(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Plan {
-    if retirement.last_gone_at.is_some_and(|gone| retirement.evidence.renewed_at <= gone) {
+    if retirement.last_gone_at.is_some() && !retirement.proven_since {
         return renew(sight, fresh, "the last old key has just gone");
     }
     Plan::note(Event::Completed, "done", "nothing is left of the old keys")
