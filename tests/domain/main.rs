@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backoff;
+mod corners;
 mod evidence;
 mod names;
 mod walk;
 mod window;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;

@@ -101,6 +101,7 @@ samples! {
         ],
         Event::Provisioned { .. } => [Event::Provisioned { baseline: baseline(), upstream_at: Some(instant()) }],
         Event::CannotProvision => [Event::CannotProvision],
+        Event::Rested { .. } => [Event::Rested { baseline: Baseline::default() }],
         Event::Moving => [Event::Moving],
         Event::Proven { .. } => [Event::Proven { evidence: evidence() }],
         Event::Renewed { .. } => [
