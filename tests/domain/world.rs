@@ -47,6 +47,10 @@ pub(crate) struct Manners {
     pub(crate) stuck: bool,
     /// Every key has the secret of its instance.
     pub(crate) same_secret: bool,
+    /// Its status cannot be seen.
+    pub(crate) unseen: bool,
+    /// So many seconds go by until a fresh key is listed.
+    pub(crate) list_lag: i64,
 }
 
 pub(crate) struct World {
@@ -66,6 +70,8 @@ pub(crate) struct World {
     pub(crate) record: Option<Record>,
     wallet: BTreeSet<KeyId>,
     pub(crate) creates: u32,
+    /// Creates that were refused because the key was there already.
+    pub(crate) taken: u32,
     pub(crate) deletes: Vec<KeyId>,
     blind: u32,
     serial: u32,
@@ -95,6 +101,7 @@ impl World {
             record: None,
             wallet: BTreeSet::new(),
             creates: 0,
+            taken: 0,
             deletes: Vec::new(),
             blind: 0,
             serial: 0,
@@ -179,11 +186,16 @@ impl World {
         } else if self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
-            Seen::Yes(Sightings::from_iter(self.keys.clone()))
+            let listed = self.now - chrono::TimeDelta::seconds(self.manners.list_lag);
+            let mut keys = Sightings::from_iter(self.keys.clone());
+            for seen in keys.values_mut() {
+                seen.retain(|seen| seen.key.created_at.is_none_or(|created| created <= listed));
+            }
+            Seen::Yes(keys)
         };
         let status = if !looks.status {
             Seen::NotAsked
-        } else if self.fails() {
+        } else if self.manners.unseen || self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
             Seen::Yes(Status {
@@ -274,6 +286,7 @@ impl World {
             }
             Step::Create { role, name } => {
                 if self.keys[role].iter().any(|seen| seen.key.name == *name) {
+                    self.taken += 1;
                     return Err(Failure::new(Class::Conflict, "the name is taken").ambiguous());
                 }
                 self.creates += 1;
