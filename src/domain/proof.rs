@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::evidence::{Evidence, Grade};
+use super::failure::Class;
 use super::key::{Key, KeyState};
 use super::names::{KeyId, KeyName, Role};
 use super::observation::{Observation, Verdict};
@@ -217,6 +218,7 @@ fn common_gates(
 ) -> Vec<Gate> {
     let required = required_grade(policy, record);
     let verdict = observation.status.known().map(|status| status.verdict);
+    let unseen = observation.status.failure().filter(|failure| failure.class != Class::NotFound);
     let fresh_until = after(evidence.renewed_at, policy.evidence_life);
     let successors = successors_exist(record, observation);
     vec![
@@ -233,10 +235,12 @@ fn common_gates(
         gate("evidence fresh", now <= fresh_until, format!("last renewed {}", stamp(evidence.renewed_at))),
         gate(
             "consumer",
-            !matches!(verdict, Some(Verdict::Error)),
-            verdict.map_or("its status was not seen just now".to_owned(), |seen| {
-                format!("it reports `{}`", seen.as_str())
-            }),
+            verdict != Some(Verdict::Error) && unseen.is_none(),
+            match (verdict, unseen) {
+                (Some(seen), _) => format!("it reports `{}`", seen.as_str()),
+                (None, Some(failure)) => format!("its status could not be seen just now: {failure}"),
+                (None, None) => "it has no status to show".to_owned(),
+            },
         ),
         gate("successors", successors.is_ok(), successors.unwrap_or_else(|why| why)),
         gate(

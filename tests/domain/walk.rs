@@ -226,6 +226,35 @@ fn the_same_secret_stops_before_any_delivery() {
 }
 
 #[test]
+fn a_fresh_key_that_is_listed_late_is_cleared_away_all_the_same() {
+    let manners = Manners { same_secret: true, list_lag: 45, ..Manners::default() };
+    let mut world = World::new(policy(), 1, 0, manners);
+    assert!(walk(&mut world, 300, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert!(world.keys.values().all(|keys| keys.len() == 1), "{:?}\n{}", world.keys, timeline(&world));
+}
+
+#[test]
+fn a_key_that_is_listed_late_is_not_asked_for_twice() {
+    for seed in 0..60 {
+        let mut world = World::new(policy(), seed, 3, Manners { list_lag: 45, ..Manners::default() });
+        walk(&mut world, 400, |world, _| count(world, "tested") > 0);
+        assert!(count(&world, "tested") > 0, "{}", timeline(&world));
+        assert_eq!(world.taken, 0, "{}", timeline(&world));
+    }
+}
+
+#[test]
+fn nothing_is_retired_while_the_consumer_cannot_be_seen() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Soaking)));
+    world.manners.unseen = true;
+    walk(&mut world, 300, |_, _| false);
+    assert!(world.deletes.is_empty(), "{}", timeline(&world));
+    world.manners.unseen = false;
+    assert!(walk(&mut world, 200, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+#[test]
 fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
     let mut policy = policy();
     policy.retire_foreign = false;
@@ -470,7 +499,7 @@ proptest! {
         no_put: bool,
         no_post: bool,
     ) {
-        let manners = Manners { ignores_put, fails, no_put, no_post, stuck: false, same_secret: false };
+        let manners = Manners { ignores_put, fails, no_put, no_post, ..Manners::default() };
         settles_or_halts(World::new(policy(), seed, fault, manners), crash);
     }
 }

@@ -51,6 +51,10 @@ pub(crate) struct Manners {
     pub(crate) stuck: bool,
     /// Every key has the secret of its instance.
     pub(crate) same_secret: bool,
+    /// Its status cannot be seen.
+    pub(crate) unseen: bool,
+    /// So many seconds go by until a fresh key is listed.
+    pub(crate) list_lag: i64,
 }
 
 pub(crate) struct World {
@@ -70,6 +74,8 @@ pub(crate) struct World {
     pub(crate) record: Option<Record>,
     wallet: BTreeSet<KeyId>,
     pub(crate) creates: u32,
+    /// Creates that were refused because the key was there already.
+    pub(crate) taken: u32,
     pub(crate) deletes: Vec<KeyId>,
     blind: u32,
     serial: u32,
@@ -99,6 +105,7 @@ impl World {
             record: None,
             wallet: BTreeSet::new(),
             creates: 0,
+            taken: 0,
             deletes: Vec::new(),
             blind: 0,
             serial: 0,
@@ -183,11 +190,16 @@ impl World {
         } else if self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
-            Seen::Yes(Sightings::from_iter(self.keys.clone()))
+            let listed = self.now - chrono::TimeDelta::seconds(self.manners.list_lag);
+            let mut keys = Sightings::from_iter(self.keys.clone());
+            for seen in keys.values_mut() {
+                seen.retain(|seen| seen.key.created_at.is_none_or(|created| created <= listed));
+            }
+            Seen::Yes(keys)
         };
         let status = if !looks.status {
             Seen::NotAsked
-        } else if self.fails() {
+        } else if self.manners.unseen || self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
             Seen::Yes(Status {
@@ -278,6 +290,7 @@ impl World {
             }
             Step::Create { role, name } => {
                 if self.keys[role].iter().any(|seen| seen.key.name == *name) {
+                    self.taken += 1;
                     return Err(Failure::new(Class::Conflict, "the name is taken").ambiguous());
                 }
                 self.creates += 1;

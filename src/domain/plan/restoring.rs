@@ -30,7 +30,7 @@ pub(super) fn clear(sight: &Sight<'_>, fresh: &KeySet, pending: &Names) -> Plan 
     let is_it = |seen: &&Sighting| id.map_or(seen.key.name == *name, |id| seen.key.id == *id);
     match sightings.iter().find(is_it) {
         Some(seen) => delete(sight, role, seen),
-        None => absent(sight, role, name, fresh.contains_key(&role)),
+        None => absent(sight, role, name),
     }
 }
 
@@ -53,11 +53,11 @@ fn delete(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {
     }
 }
 
-/// A key that was seen before is gone once it is absent; a create whose fate is unknown is given time to show up.
-fn absent(sight: &Sight<'_>, role: Role, name: &KeyName, was_seen: bool) -> Plan {
+/// A key that was made just now, or whose fate is unknown, is given time to show up in the listing.
+fn absent(sight: &Sight<'_>, role: Role, name: &KeyName) -> Plan {
     let visible = after(sight.record.entered_at, sight.policy.lag);
-    if !was_seen && sight.now < visible {
-        return sight.poll("may-show-up", format!("a create of `{name}` was sent and may show up late"));
+    if sight.now < visible {
+        return sight.poll("may-show-up", format!("`{name}` is not listed, and may show up late"));
     }
     Plan::note(Event::Gone { role, name: name.clone() }, "gone", format!("`{name}` is not at the issuer"))
 }

@@ -4,6 +4,7 @@ use super::{NextLook, Plan, Sight, Step, forward};
 use crate::domain::after;
 use crate::domain::event::Event;
 use crate::domain::evidence::{Evidence, Grade, Judgement, judge};
+use crate::domain::failure::Class;
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{Key, KeySet, KeyState};
 use crate::domain::names::Role;
@@ -39,6 +40,12 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
 fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Option<Plan> {
     if let Seen::Unknown(failure) = &sight.observation.keys {
         return Some(sight.blind("the issuer", failure));
+    }
+    // A consumer without a status is none that could not be seen.
+    if let Seen::Unknown(failure) = &sight.observation.status
+        && failure.class != Class::NotFound
+    {
+        return Some(sight.blind("the consumer", failure));
     }
     let closed: Vec<Gate> = gates.into_iter().filter(|gate| !gate.open).collect();
     let renewable = |gate: &&Gate| matches!(gate.name, "evidence fresh" | "proven since");
@@ -210,12 +217,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
 /// The consumer cannot do without the old key: it is given the fresh credential once more, and a person is called.
 fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, detail: &str) -> Plan {
     let give_up = sight.exhausted().is_some()
-        || sight
-            .record
-            .trouble
-            .last
-            .as_ref()
-            .is_some_and(|failure| failure.class == crate::domain::failure::Class::NotFound);
+        || sight.record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound);
     if retirement.redelivered || give_up {
         return Plan::halt(HaltReason::ExclusionFailed { detail: detail.to_owned() });
     }
