@@ -13,6 +13,11 @@ fn folder() -> (tempfile::TempDir, Folder) {
     (folder, Folder::new(settings))
 }
 
+const KEY: &str =
+    r#"{"oauth":{"clientid":"sb-1","clientsecret":"s","tokenurl":"https://token.example/oauth/token"}}"#;
+const DATED: &str = r#"{"oauth":{"clientid":"sb-1","clientsecret":"s","tokenurl":"https://token.example/oauth/token",
+    "createdate":"2025-01-02T03:04:05.678Z"}}"#;
+
 fn drop_key(folder: &tempfile::TempDir, path: &str, text: &str) -> PathBuf {
     let path = folder.path().join(path);
     fs::write(&path, text).unwrap();
@@ -23,8 +28,8 @@ fn drop_key(folder: &tempfile::TempDir, path: &str, text: &str) -> PathBuf {
 #[tokio::test]
 async fn keys_are_listed_read_and_moved_aside() {
     let (dir, issuer) = folder();
-    drop_key(&dir, "ciapi/one.json", r#"{"createdate":"2025-01-02T03:04:05.678Z"}"#);
-    drop_key(&dir, "ciapi/two.json", "{}");
+    drop_key(&dir, "ciapi/one.json", DATED);
+    drop_key(&dir, "ciapi/two.json", KEY);
     drop_key(&dir, "ciapi/notes.txt", "no key");
     let found = issuer.list().await.unwrap();
     let keys: Vec<_> = found[&Role::Ciapi].iter().map(|seen| seen.key.clone()).collect();
@@ -36,7 +41,7 @@ async fn keys_are_listed_read_and_moved_aside() {
     issuer.delete(Role::Ciapi, &keys[0]).await.unwrap();
     issuer.delete(Role::Ciapi, &keys[0]).await.expect("gone already");
     assert!(dir.path().join("retired/ciapi-one.json").exists());
-    drop_key(&dir, "ciapi/one.json", "{}");
+    drop_key(&dir, "ciapi/one.json", KEY);
     issuer.delete(Role::Ciapi, &keys[0]).await.unwrap();
     assert!(dir.path().join("retired/ciapi-one.1.json").exists(), "nothing is overwritten");
     assert_eq!(issuer.list().await.unwrap()[&Role::Ciapi].len(), 1);
@@ -56,7 +61,7 @@ async fn creating_tells_a_person_what_to_do() {
 #[tokio::test]
 async fn unsafe_files_are_not_used_and_not_overlooked() {
     let (dir, issuer) = folder();
-    let path = drop_key(&dir, "ciapi/one.json", "{}");
+    let path = drop_key(&dir, "ciapi/one.json", KEY);
     let check = async |mode: u32, expected: bool| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(issuer.list().await.is_ok(), expected, "{mode:o}");
@@ -66,7 +71,7 @@ async fn unsafe_files_are_not_used_and_not_overlooked() {
     check(0o644, false).await;
     check(0o660, false).await;
     check(0o600, true).await;
-    drop_key(&dir, "elsewhere.json", "{}");
+    drop_key(&dir, "elsewhere.json", KEY);
     symlink(dir.path().join("elsewhere.json"), dir.path().join("ciapi/two.json")).unwrap();
     assert_eq!(issuer.list().await.unwrap_err().class, Class::ClientError);
     fs::remove_file(dir.path().join("ciapi/two.json")).unwrap();

@@ -42,6 +42,7 @@ fn still() -> Case {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an expectation reads better by value")]
 fn check(case: Case, expected: Judgement) {
     let mut policy = policy();
     policy.provision = case.provision;
