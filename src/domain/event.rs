@@ -193,7 +193,7 @@ pub enum Event {
         /// The answer.
         refused: Option<bool>,
     },
-    /// An old key stays because rekeyd did not make it.
+    /// An old key stays, because rekeyd did not make it or because one that does less harm stays.
     Left {
         /// The role.
         role: Role,

@@ -125,10 +125,11 @@ impl std::fmt::Display for Permit {
     }
 }
 
-/// Whether the proof by exclusion can be had at all.
-pub fn can_exclude(policy: &Policy, retirement: &Retirement) -> bool {
-    let left_in_place = !retirement.left.is_empty();
-    policy.provision != Provision::Never && !retirement.cannot_redeploy && !left_in_place
+/// Whether the proof by exclusion can be had. What the consumer did for this rotation it can do again: a change of
+/// the configuration, or of the consumer's mind, does not make a lesser proof do.
+pub fn can_exclude(policy: &Policy, record: &Record, retirement: &Retirement) -> bool {
+    let may_redeploy = policy.provision != Provision::Never && !retirement.cannot_redeploy;
+    retirement.left.is_empty() && (may_redeploy || record.asked_to_provision)
 }
 
 /// Whether the next old key is the first in the order of harm: one that goes, or stays in place, was before it otherwise.
@@ -139,7 +140,9 @@ fn is_first(retirement: &Retirement) -> bool {
 /// The grade the next retirement needs: 4 for the first key, 5 for the others where exclusion can be proven.
 pub fn required_grade(policy: &Policy, record: &Record) -> Grade {
     match &record.stage {
-        Stage::Retiring { retirement, .. } if !is_first(retirement) && can_exclude(policy, retirement) => {
+        Stage::Retiring { retirement, .. }
+            if !is_first(retirement) && can_exclude(policy, record, retirement) =>
+        {
             Grade::Excluded
         }
         _ => Grade::Acted,
@@ -195,7 +198,7 @@ pub fn retire_gates(
             format!("after a deletion ({}) the consumer is proven again", stamp(gone)),
         ));
     }
-    if !is_first(retirement) && !can_exclude(policy, retirement) {
+    if !is_first(retirement) && !can_exclude(policy, record, retirement) {
         let ends = after(retirement.last_gone_at.unwrap_or(record.entered_at), policy.soak);
         gates.push(Gate {
             opens_at: Some(ends),

@@ -52,7 +52,7 @@ pub fn tell(event: &Event) -> String {
         Event::Probed { role, refused: None } => {
             format!("the deleted `{role}` key could not be tried: its secret is no longer known")
         }
-        Event::Left { role, name } => format!("the old `{role}` key `{name}` stays: rekeyd did not make it"),
+        Event::Left { role, name } => format!("the old `{role}` key `{name}` stays at the issuer"),
         Event::ExclusionFailed { detail } => format!("the consumer fails without the old key: {detail}"),
         Event::TurnedBack { why, .. } => format!("the rotation turns back: {why}"),
         Event::Completed => "the rotation is over".to_owned(),

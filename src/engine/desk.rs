@@ -137,6 +137,10 @@ impl Desk {
         std::mem::take(&mut *self.inbox.lock().expect("no holder of the lock panics"))
     }
 
+    pub(super) fn has_wishes(&self) -> bool {
+        !self.inbox.lock().expect("no holder of the lock panics").is_empty()
+    }
+
     pub(super) fn is_pushed(&self) -> bool {
         self.pushed.swap(false, Ordering::AcqRel)
     }

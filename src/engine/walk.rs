@@ -13,6 +13,7 @@ use super::{Engine, Unit};
 use crate::domain::event::{Entry, Event};
 use crate::domain::observation::{Looks, Observation};
 use crate::domain::plan::{self, NextLook, Plan, Step};
+use crate::domain::record::Record;
 use crate::domain::stage::Stage;
 use crate::domain::{Timestamp, after, fold, story, wish};
 use crate::ports::{Draft, JournalError};
@@ -62,9 +63,14 @@ impl Engine {
             if self.stop.is_cancelled() {
                 return Ok(after(self.clock.now(), PAUSE_AFTER_ERROR));
             }
+            let fence = hand.lease.as_ref().map(|lease| lease.fence);
             if !self.hold_lease(desk, unit, hand).await? {
                 debug!("another instance works on `{}`", id.tenant);
                 return Ok(after(self.clock.now(), self.settings.lease_life));
+            }
+            if hand.lease.as_ref().map(|lease| lease.fence) != fence {
+                // Somebody else may have been at work since the last look.
+                seen = None;
             }
             self.take_wishes(desk, unit, hand).await?;
             let observation = self.observe(unit, hand, &mut seen).await;
@@ -74,6 +80,10 @@ impl Engine {
             if plan.step == Step::Rest {
                 debug!(code = plan.reason.code, next = %next_look, "`{id}` rests: {}", plan.reason.text);
                 return Ok(next_look);
+            }
+            if desk.has_wishes() || !self.is_leased(hand) {
+                // The look took its time: what was asked meanwhile, or another instance, comes first.
+                continue;
             }
             debug!(step = plan.step.name(), code = plan.reason.code, "{}", plan.reason.text);
             if !matches!(plan.step, Step::Note(_) | Step::Begin { .. }) {
@@ -85,6 +95,12 @@ impl Engine {
         }
         warn!("`{id}` took {STEP_LIMIT} steps in one walk and pauses: please report this");
         Ok(after(self.clock.now(), unit.policy.poll))
+    }
+
+    /// Whether the lease outlasts the next call, as far as can be known.
+    fn is_leased(&self, hand: &Hand) -> bool {
+        let soon = after(self.clock.now(), self.settings.lease_life / 4);
+        hand.lease.as_ref().is_some_and(|lease| soon < lease.until)
     }
 
     /// Looks, or takes the last look again where nothing was done outside since.
@@ -131,6 +147,8 @@ impl Engine {
         let follows = hand.record.as_ref().map_or(0, |record| record.sequence);
         let draft =
             Draft { at: self.clock.now(), credential: unit.policy.credential.clone(), follows, event };
+        // What does not fit must not get on disk: the next start would refuse the whole journal.
+        assert_fits(hand.record.clone(), &draft);
         let entry = self.journal.append(lease, draft).await?;
         let before = hand.record.clone();
         let record = fold::apply(hand.record.take(), &entry)
@@ -258,18 +276,20 @@ impl Engine {
         if push {
             desk.pushed.store(true, Ordering::Release);
         }
+        // Said before it is asked whether somebody is at work: who stops working looks at it afterwards.
+        desk.again.store(true, Ordering::Release);
         if desk.walking.swap(true, Ordering::AcqRel) {
-            desk.again.store(true, Ordering::Release);
             return;
         }
         let (engine, desk) = (Arc::clone(self), Arc::clone(desk));
         self.walkers.spawn(async move {
             loop {
                 let slot = engine.slots.acquire().await.expect("the semaphore is never closed");
+                desk.again.swap(false, Ordering::AcqRel);
                 engine.walk_guarded(&desk).await;
                 drop(slot);
-                desk.walking.store(false, Ordering::Release);
-                let more = desk.again.swap(false, Ordering::AcqRel) && !engine.stop.is_cancelled();
+                desk.walking.swap(false, Ordering::AcqRel);
+                let more = desk.again.load(Ordering::Acquire) && !engine.stop.is_cancelled();
                 if !more || desk.walking.swap(true, Ordering::AcqRel) {
                     break;
                 }
@@ -277,6 +297,18 @@ impl Engine {
             engine.rested.notify_one();
         });
     }
+}
+
+/// An event that does not fit is our mistake, so the walk ends here and the journal stays whole.
+fn assert_fits(record: Option<Record>, draft: &Draft) {
+    let entry = Entry {
+        sequence: draft.follows + 1,
+        at: draft.at,
+        credential: draft.credential.clone(),
+        event: draft.event.clone(),
+    };
+    let fits = fold::apply(record, &entry).map(drop);
+    assert_eq!(fits, Ok(()), "only what fits is journalled");
 }
 
 fn publish_record(desk: &Desk, hand: &Hand) {
@@ -316,7 +348,7 @@ fn waits(hand: &Hand, now: Timestamp) -> bool {
     })
 }
 
-fn tell(entry: &Entry, record: &crate::domain::record::Record) {
+fn tell(entry: &Entry, record: &Record) {
     let id = &entry.credential;
     let rotation = record.rotation.as_ref().map_or("", |rotation| rotation.id.0.as_str());
     let phase = record.phase().as_str();

@@ -12,7 +12,7 @@ use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{KeyName, Role};
 use rekeyd::domain::plan::{Plan, Step};
-use rekeyd::domain::policy::Provision;
+use rekeyd::domain::policy::{Policy, Provision};
 use rekeyd::domain::stage::{Phase, Stage};
 
 use super::policy;
@@ -269,17 +269,39 @@ fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
 }
 
 #[test]
-fn an_old_cirt_soaks_twice_where_the_old_ciapi_stays() {
+fn an_old_cirt_stays_where_the_old_ciapi_does() {
     let mut policy = policy();
     policy.retire_foreign = false;
-    let mut world = World::new(policy, 1, 0, Manners::default());
+    let mut world = World::new(policy, 1, 0, Manners { ignores_put: true, ..Manners::default() });
     // The ciapi key was made by hand, the cirt key by rekeyd.
     let name = KeyName::ours(Role::Cirt, 0, &world.policy.credential, 7);
     world.keys.get_mut(&Role::Cirt).unwrap()[0].key.name = name;
     assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
-    assert_eq!((count(&world, "left"), world.deletes.len()), (1, 1));
-    let when = |name: &str| world.journal.iter().find(|entry| entry.event.name() == name).unwrap().at;
-    assert!(when("delete-sent") - when("proven") >= chrono::TimeDelta::hours(96), "{}", timeline(&world));
+    assert_eq!((count(&world, "left"), world.deletes.len()), (2, 0));
+}
+
+#[test]
+fn a_change_of_the_policy_does_not_replace_the_proof_by_exclusion() {
+    let mut world = World::new(policy(), 1, 0, Manners { ignores_put: true, ..Manners::default() });
+    assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.policy.provision = Provision::Never;
+    walk(&mut world, 400, |_, _| false);
+    assert_eq!(world.deletes.len(), 1, "{}", timeline(&world));
+    assert!(world.plan().reason.person.is_some());
+    world.policy.provision = Provision::WhenNeeded;
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 1);
+}
+
+#[test]
+fn a_consumer_that_can_no_longer_be_deployed_keeps_its_old_cirt() {
+    let mut world = World::new(policy(), 1, 0, Manners { ignores_put: true, ..Manners::default() });
+    assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.manners.no_post = true;
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    walk(&mut world, 400, |_, _| false);
+    assert_eq!(world.deletes.len(), 1, "{}", timeline(&world));
 }
 
 #[test]
@@ -487,6 +509,56 @@ proptest! {
     #[test]
     fn whatever_fails_it_settles_or_halts_and_nobody_is_locked_out(seed: u64, fault in 3_u64..30, crash in 2_u64..40) {
         settles_or_halts(World::new(policy(), seed, fault, Manners::default()), crash);
+    }
+
+    /// Whatever people ask for, whenever: `World::write` refuses an event that does not fit.
+    #[test]
+    fn wishes_at_odd_moments_fit_everywhere(
+        seed: u64,
+        fault in 4_u64..40,
+        odd in 2_u64..30,
+        ignores_put: bool,
+        fails in 0_u32..4,
+        no_put: bool,
+        no_post: bool,
+        list_lag in 0_i64..50,
+        provision in prop_oneof![Just(Provision::WhenNeeded), Just(Provision::Always), Just(Provision::Never)],
+    ) {
+        let manners = Manners { ignores_put, fails, no_put, no_post, list_lag, ..Manners::default() };
+        let mut world = World::new(Policy { provision, ..policy() }, seed, fault, manners);
+        for _ in 0..500 {
+            world.turn();
+            check(&world);
+            if world.dice.one_in(odd) {
+                let wishes = [
+                    Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() },
+                    Wish::Restore { reason: "test".to_owned() },
+                    Wish::Hold { until: Some(after(world.now, Duration::from_hours(3))), reason: "test".to_owned() },
+                    Wish::Unhold,
+                    Wish::Resume,
+                    Wish::Confirm,
+                ];
+                let one = usize::try_from(world.dice.roll() % 6).unwrap();
+                let taken = world.wish(wishes[one].clone()).is_ok();
+                if taken && wishes[one] == Wish::Confirm {
+                    let newest = world.record.as_ref().unwrap().stage.newest().clone();
+                    // Who confirms has done it.
+                    world.held = newest.into_iter().map(|(role, key)| (role, key.id)).collect();
+                    world.deployed_at = world.now;
+                }
+            }
+            if world.dice.one_in(odd * 4) {
+                world.policy.retire_foreign = !world.policy.retire_foreign;
+                world.policy.provision = [Provision::WhenNeeded, Provision::Always, Provision::Never]
+                    [usize::try_from(world.dice.roll() % 3).unwrap()];
+            }
+            if world.dice.one_in(odd * 4) {
+                world.crash();
+            }
+            if world.dice.one_in(odd * 8) {
+                world.now -= chrono::TimeDelta::hours(2);
+            }
+        }
     }
 
     #[test]

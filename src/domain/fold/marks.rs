@@ -66,7 +66,9 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             record.pushed = false;
             record.restore = None;
             record.grade = Grade::Nothing;
+            record.asked_to_provision = false;
         }
+        Event::Provisioned { .. } => record.asked_to_provision = true,
         Event::Tested { .. } => {
             if let Stage::Testing { fresh, tested, .. } = &record.stage {
                 let complete = fresh.keys().all(|role| tested.contains_key(role));

@@ -85,6 +85,7 @@ fn adopted(entry: &Entry) -> Option<Record> {
         asked: None,
         restore: None,
         turned_back: None,
+        asked_to_provision: false,
         same_secret: None,
         readopt: false,
         abandoned: BTreeMap::new(),

@@ -265,6 +265,7 @@ fn retiring(
         Event::Wished(Wish::Resume | Wish::Confirm) => {
             next.exclusion_failed = None;
             next.redelivered = false;
+            next.cannot_redeploy = false;
             next.watch = None;
             if let Some(leaving) = next.leaving.as_mut() {
                 leaving.still_works_at = None;

@@ -9,6 +9,7 @@ use crate::domain::halt::HaltReason;
 use crate::domain::key::{Key, KeySet, KeyState};
 use crate::domain::names::Role;
 use crate::domain::observation::{Seen, Verdict};
+use crate::domain::policy::Provision;
 use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, soak_gates};
 use crate::domain::stage::{Course, Leaving, Retirement};
 
@@ -84,10 +85,9 @@ pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retiremen
     }
     let next = sight.policy.roles.iter().find_map(|role| retirement.old.get(role).map(|key| (*role, key)));
     let Some((role, key)) = next else { return finish(sight, fresh, retirement) };
-    if !sight.policy.retire_foreign && !key.name.is_of(&sight.record.credential) {
+    if let Some(why) = stays(sight, retirement, key) {
         let event = Event::Left { role, name: key.name.clone() };
-        return Plan::note(event, "left", format!("rekeyd did not make `{}`: it stays", key.name))
-            .person(format!("delete `{}` at the issuer by hand", key.name));
+        return Plan::note(event, "left", why).person(format!("delete `{}` at the issuer by hand", key.name));
     }
     if retirement.evidence.grade < Grade::Excluded
         && let Some(plan) = exclude(sight, fresh, retirement)
@@ -95,6 +95,16 @@ pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retiremen
         return plan;
     }
     delete(sight, fresh, role, key)
+}
+
+/// Why an old key is left in place. Once a key stays that does less harm, the consumer may live on it, and no proof by
+/// exclusion can show that it does not need the others.
+fn stays(sight: &Sight<'_>, retirement: &Retirement, key: &Key) -> Option<String> {
+    if !sight.policy.retire_foreign && !key.name.is_of(&sight.record.credential) {
+        return Some(format!("rekeyd did not make `{}`: it stays", key.name));
+    }
+    let left = retirement.left.first()?;
+    Some(format!("`{left}` stays, so that nothing can show that `{}` is not needed", key.name))
 }
 
 fn delete(sight: &Sight<'_>, fresh: &KeySet, role: Role, key: &Key) -> Plan {
@@ -169,7 +179,7 @@ fn leave(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, leaving: &L
 /// `None` where it cannot be had and the next deletion rests on a second soak instead.
 fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option<Plan> {
     let gone = retirement.last_gone_at?;
-    if !can_exclude(sight.policy, retirement) {
+    if !can_exclude(sight.policy, sight.record, retirement) {
         return None;
     }
     if !retirement.proven_since {
@@ -187,6 +197,15 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         }
         if sight.record.is_held(sight.now) {
             return Some(sight.poll("held", "held: the proof by exclusion waits"));
+        }
+        if retirement.cannot_redeploy {
+            let cause = "the consumer was asked to provision before and cannot be asked now".to_owned();
+            return Some(Plan::halt(HaltReason::AttemptsExhausted { step: "provision".to_owned(), cause }));
+        }
+        if sight.policy.provision == Provision::Never {
+            let text = "the proof by exclusion needs a deployment, which is no longer allowed";
+            let plan = sight.poll("no-deployment", text);
+            return Some(plan.person("allow `dataspace.provision` until this rotation is over"));
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
         if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {

@@ -1,0 +1,315 @@
+//! The walk with a journal in memory and an outside world that answers at once: what the plan alone cannot show.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rekeyd::clock::Clock;
+use rekeyd::domain::event::{Trigger, Wish};
+use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::failure::Failure;
+use rekeyd::domain::fold::fold;
+use rekeyd::domain::key::{Key, KeyState, Sighting, Sightings};
+use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role};
+use rekeyd::domain::observation::{Content, Status, Verdict};
+use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
+use rekeyd::domain::stage::Phase;
+use rekeyd::domain::window::Window;
+use rekeyd::domain::{Timestamp, after};
+use rekeyd::engine::{Engine, Settings, Unit};
+use rekeyd::journal::memory::MemoryJournal;
+use rekeyd::metrics::Metrics;
+use rekeyd::ports::{Accepted, Consumer, Issuer, Journal};
+use rekeyd::secret::ServiceKey;
+use tokio::sync::Notify;
+
+/// A clock that stands still until it is moved.
+struct Hands(Mutex<(Timestamp, u64)>);
+
+#[async_trait::async_trait]
+impl Clock for Hands {
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().0
+    }
+    async fn sleep(&self, _: Duration) {}
+    fn nonce(&self) -> u64 {
+        let mut hands = self.0.lock().unwrap();
+        hands.1 += 1;
+        hands.1
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[derive(Default)]
+struct Outside {
+    keys: Mutex<Sightings>,
+    created: Mutex<Vec<KeyName>>,
+    deleted: Mutex<Vec<KeyName>>,
+    /// The looks at the consumer that a run still takes.
+    run: Mutex<u32>,
+    deployed_at: Mutex<Option<Timestamp>>,
+    /// The next list waits at the gate.
+    gated: AtomicBool,
+    at_gate: Notify,
+    gate: Notify,
+    clock: Option<Arc<Hands>>,
+}
+
+impl Outside {
+    fn now(&self) -> Timestamp {
+        self.clock.as_ref().unwrap().now()
+    }
+    fn add(&self, role: Role, name: KeyName, created: Timestamp) -> Key {
+        let key = Key { id: KeyId(format!("id-{name}")), name, created_at: Some(created), expires_at: None };
+        let seen = Sighting { key: key.clone(), state: KeyState::Ready };
+        self.keys.lock().unwrap().entry(role).or_default().push(seen);
+        key
+    }
+}
+
+#[async_trait::async_trait]
+impl Issuer for Outside {
+    async fn list(&self) -> Result<Sightings, Failure> {
+        if self.gated.swap(false, Ordering::SeqCst) {
+            self.at_gate.notify_one();
+            self.gate.notified().await;
+        }
+        Ok(self.keys.lock().unwrap().clone())
+    }
+    async fn create(&self, role: Role, name: &KeyName) -> Result<Key, Failure> {
+        self.created.lock().unwrap().push(name.clone());
+        Ok(self.add(role, name.clone(), self.now()))
+    }
+    async fn read(&self, _: Role, key: &Key) -> Result<Arc<ServiceKey>, Failure> {
+        let text = format!(
+            r#"{{"clientid":"{0}","clientsecret":"secret-of-{0}","tokenurl":"https://t.example/oauth/token","url":"https://u.example"}}"#,
+            key.id
+        );
+        Ok(Arc::new(ServiceKey::parse(&text).unwrap()))
+    }
+    async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure> {
+        self.deleted.lock().unwrap().push(key.name.clone());
+        self.keys.lock().unwrap().get_mut(&role).unwrap().retain(|seen| seen.key.id != key.id);
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Outside {
+    async fn test(&self, _: Role, _: &ServiceKey) -> Result<Grade, Failure> {
+        Ok(Grade::Read)
+    }
+    async fn deliver(&self, _: &BTreeMap<Role, Arc<ServiceKey>>) -> Result<Accepted, Failure> {
+        Ok(Accepted::default())
+    }
+    async fn provision(&self) -> Result<Accepted, Failure> {
+        *self.run.lock().unwrap() = 2;
+        Ok(Accepted::default())
+    }
+    async fn status(&self) -> Result<Status, Failure> {
+        let mut run = self.run.lock().unwrap();
+        let verdict = if *run > 1 { Verdict::InProgress } else { Verdict::Success };
+        if *run == 1 {
+            *self.deployed_at.lock().unwrap() = Some(self.now());
+        }
+        *run = run.saturating_sub(1);
+        Ok(Status { verdict, word: verdict.as_str().to_owned(), at: None, detail: None })
+    }
+    async fn content(&self, _: &ServiceKey) -> Result<Content, Failure> {
+        Ok(Content { deployed_at: *self.deployed_at.lock().unwrap(), started: true })
+    }
+    async fn is_refused(&self, _: Role, _: &ServiceKey) -> Result<bool, Failure> {
+        Ok(true)
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        credential: "acme/dataplane".parse().unwrap(),
+        issuer: "cloud-foundry",
+        consumer: "dataspace",
+        roles: vec![Role::Ciapi, Role::Cirt],
+        window: Window::DEFAULT,
+        lead: Duration::from_hours(30 * 24),
+        soak: Duration::from_hours(48),
+        settle: Duration::from_mins(5),
+        provision: Provision::WhenNeeded,
+        deadline: Duration::from_mins(30),
+        poll: Duration::from_secs(15),
+        token_life: Duration::from_hours(24),
+        propagation: Duration::from_mins(2),
+        lag: Duration::from_mins(1),
+        evidence_life: Duration::from_mins(15),
+        retire_foreign: true,
+        in_use: BTreeMap::new(),
+        limits: Limits::default(),
+        pin: Pin { issuer: "i".to_owned(), places: BTreeMap::new(), consumer: "c".to_owned() },
+    }
+}
+
+struct Scene {
+    id: CredentialId,
+    clock: Arc<Hands>,
+    outside: Arc<Outside>,
+    journal: MemoryJournal,
+}
+
+impl Scene {
+    /// Two keys made by hand that are `days` old.
+    fn new(days: i64) -> Self {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let clock = Arc::new(Hands(Mutex::new((now, 0))));
+        let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
+        for role in Role::ALL {
+            outside.add(role, KeyName(format!("first-{role}")), now - chrono::TimeDelta::days(days));
+        }
+        Self { id: policy().credential, clock, outside, journal: MemoryJournal::new() }
+    }
+
+    async fn engine(&self, holder: &str) -> Arc<Engine> {
+        let settings =
+            Settings { holder: holder.to_owned(), lease_life: Duration::from_mins(2), concurrency: 2 };
+        let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let engine = Engine::new(settings, journal, clock, Arc::new(Metrics::new()));
+        let unit = Unit {
+            policy: Arc::new(policy()),
+            issuer: Arc::clone(&self.outside) as _,
+            consumer: Arc::clone(&self.outside) as _,
+            next_tick: Arc::new(|now| Some(after(now, Duration::from_hours(6)))),
+        };
+        engine.start(vec![unit]).await.unwrap();
+        engine
+    }
+
+    fn pass(&self, time: Duration) {
+        let mut hands = self.clock.0.lock().unwrap();
+        hands.0 = after(hands.0, time);
+    }
+
+    /// Walks, and turns the clock to the next look.
+    async fn turn(&self, engine: &Arc<Engine>) {
+        engine.wake_due(self.clock.now());
+        engine.quiet().await;
+        let wait = engine.until_due(self.clock.now(), Duration::from_hours(6));
+        self.pass(wait.max(Duration::from_secs(1)));
+    }
+
+    async fn names(&self) -> Vec<&'static str> {
+        let entries = self.journal.read(None, 0).await.unwrap();
+        fold(&entries).unwrap();
+        entries.iter().map(|entry| entry.event.name()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_whole_rotation() {
+    let scene = Scene::new(340);
+    let engine = scene.engine("one").await;
+    for _ in 0..200 {
+        scene.turn(&engine).await;
+    }
+    let names = scene.names().await;
+    assert_eq!(names.last(), Some(&"completed"), "{names:?}");
+    assert_eq!(scene.outside.created.lock().unwrap().len(), 2);
+    assert_eq!(
+        *scene.outside.deleted.lock().unwrap(),
+        ["first-ciapi", "first-cirt"].map(|name| KeyName(name.to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn two_instances_that_die_in_turn_rotate_once() {
+    let scene = Scene::new(340);
+    for life in 0..300 {
+        // Whoever was at work is gone without a word; its lease ends by itself.
+        let engine = scene.engine(&format!("life-{life}")).await;
+        scene.turn(&engine).await;
+        scene.turn(&engine).await;
+    }
+    let names = scene.names().await;
+    assert_eq!(names.last(), Some(&"completed"), "{names:?}");
+    assert_eq!(scene.outside.created.lock().unwrap().len(), 2);
+    assert_eq!(scene.outside.deleted.lock().unwrap().len(), 2);
+}
+
+/// Walks until the soak is over but for one look.
+async fn about_to_retire(scene: &Scene, engine: &Arc<Engine>) {
+    for _ in 0..200 {
+        let record = engine.view(&scene.id).unwrap().record;
+        if record.is_some_and(|record| record.stage.phase() == Phase::Soaking) {
+            scene.pass(Duration::from_hours(48));
+            return;
+        }
+        scene.turn(engine).await;
+    }
+    panic!("{:?}", scene.names().await);
+}
+
+#[tokio::test]
+async fn a_hold_that_comes_during_the_look_stops_the_deletion() {
+    let scene = Scene::new(340);
+    let engine = scene.engine("one").await;
+    about_to_retire(&scene, &engine).await;
+    scene.outside.gated.store(true, Ordering::SeqCst);
+    engine.wake_due(scene.clock.now());
+    scene.outside.at_gate.notified().await;
+    let (asking, id) = (Arc::clone(&engine), scene.id.clone());
+    let wish = Wish::Hold { until: None, reason: "audit".to_owned() };
+    let asked = tokio::spawn(async move { asking.wish(&id, wish).await });
+    tokio::task::yield_now().await;
+    scene.outside.gate.notify_one();
+    engine.quiet().await;
+    asked.await.unwrap().unwrap();
+    assert!(scene.outside.deleted.lock().unwrap().is_empty());
+    assert!(scene.names().await.contains(&"wished"));
+}
+
+#[tokio::test]
+async fn a_look_that_outlasts_the_lease_is_followed_by_no_step_beside_another_instance() {
+    let scene = Scene::new(340);
+    let slow = scene.engine("slow").await;
+    about_to_retire(&scene, &slow).await;
+    scene.outside.gated.store(true, Ordering::SeqCst);
+    slow.wake_due(scene.clock.now());
+    scene.outside.at_gate.notified().await;
+    scene.pass(Duration::from_mins(3));
+    let other = scene.engine("other").await;
+    other.wake_due(scene.clock.now());
+    other.quiet().await;
+    let before = scene.names().await.len();
+    scene.outside.gate.notify_one();
+    slow.quiet().await;
+    assert_eq!(scene.names().await.len(), before, "the slow one has nothing to say any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wish_is_left_lying() {
+    let scene = Scene::new(10);
+    let engine = scene.engine("one").await;
+    scene.turn(&engine).await;
+    for round in 0..3000 {
+        let wish =
+            if round % 2 == 0 { Wish::Hold { until: None, reason: "test".to_owned() } } else { Wish::Unhold };
+        engine.push_one(&scene.id);
+        let answer = tokio::time::timeout(Duration::from_secs(20), engine.wish(&scene.id, wish)).await;
+        answer.expect("every wish is answered").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn asking_twice_rotates_once() {
+    let scene = Scene::new(10);
+    let engine = scene.engine("one").await;
+    scene.turn(&engine).await;
+    let wish = || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() };
+    engine.wish(&scene.id, wish()).await.unwrap();
+    engine.wish(&scene.id, wish()).await.unwrap_err();
+    for _ in 0..200 {
+        scene.turn(&engine).await;
+    }
+    assert_eq!(scene.outside.created.lock().unwrap().len(), 2);
+}
