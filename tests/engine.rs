@@ -1,4 +1,5 @@
 //! The walk with a journal in memory and an outside world that answers at once: what the plan alone cannot show.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,6 +9,7 @@ mod desk;
 mod look;
 mod peek;
 mod rounds;
+mod tell;
 mod walk;
 
 use std::collections::BTreeMap;

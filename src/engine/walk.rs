@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{Instrument, debug, error, info, warn};
+use tracing::{Instrument, debug, error, warn};
 
 use super::act::Came;
 use super::desk::{Asked, Desk, Hand, WishError};
 use super::look::look;
-use super::{Engine, Unit};
+use super::{Engine, Unit, tell};
 use crate::domain::event::{Entry, Event};
 use crate::domain::observation::{Looks, Observation};
 use crate::domain::plan::{self, NextLook, Plan, Step};
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
-use crate::domain::{Timestamp, after, fold, story, wish};
+use crate::domain::{Timestamp, after, fold, wish};
 use crate::ports::{Draft, JournalError};
 
 /// Steps in one walk; a walk that takes more goes round in circles.
@@ -153,7 +153,7 @@ impl Engine {
         let before = hand.record.clone();
         let record = fold::apply(hand.record.take(), &entry)
             .map_err(|misfit| JournalError::Damaged(misfit.to_string()))?;
-        tell(&entry, &record);
+        tell::tell(&entry, &record);
         self.metrics.count(before.as_ref(), &record, &entry.event);
         if matches!(record.stage, Stage::Settled { .. }) {
             hand.wallet.clear();
@@ -243,7 +243,7 @@ impl Engine {
             if complete {
                 view.checked_at = Some(observation.at);
             }
-            view.observation = Some(Arc::new(merge(view.observation.as_deref(), observation)));
+            view.observation = Some(Arc::new(tell::merge(view.observation.as_deref(), observation)));
             view.reason = Some(plan.reason.clone());
             view.look = Some(plan.next_look);
             view.next_tick = tick;
@@ -321,24 +321,6 @@ fn covers(had: Looks, needed: Looks) -> bool {
     (had.keys || !needed.keys) && (had.status || !needed.status) && (had.content || !needed.content)
 }
 
-/// What is shown to people keeps the last known answer where the newest look did not ask.
-fn merge(last: Option<&Observation>, newest: &Observation) -> Observation {
-    use crate::domain::observation::Seen;
-    fn keep<T: Clone>(last: Option<&Seen<T>>, newest: &Seen<T>) -> Seen<T> {
-        match (newest, last) {
-            (Seen::NotAsked, Some(last)) => last.clone(),
-            _ => newest.clone(),
-        }
-    }
-    Observation {
-        at: newest.at,
-        keys: keep(last.map(|last| &last.keys), &newest.keys),
-        status: keep(last.map(|last| &last.status), &newest.status),
-        content: keep(last.map(|last| &last.content), &newest.content),
-        blind: newest.blind,
-    }
-}
-
 /// Whether the credential waits for a time that somebody who pushes may pass over.
 fn waits(hand: &Hand, now: Timestamp) -> bool {
     hand.record.as_ref().is_some_and(|record| {
@@ -346,30 +328,4 @@ fn waits(hand: &Hand, now: Timestamp) -> bool {
         let pauses = record.cycles > 0 && !record.pushed && matches!(record.stage, Stage::Settled { .. });
         record.halt.is_none() && (backs_off || pauses)
     })
-}
-
-fn tell(entry: &Entry, record: &Record) {
-    let id = &entry.credential;
-    let rotation = record.rotation.as_ref().map_or("", |rotation| rotation.id.0.as_str());
-    let phase = record.phase().as_str();
-    let text = story::tell(&entry.event);
-    let name = entry.event.name();
-    match &entry.event {
-        Event::Halted(reason) => {
-            let remedy = reason.remedy(id);
-            error!(rotation, phase, event = name, reason = reason.code(), "`{id}` {text}; {remedy}");
-        }
-        Event::StepFailed { failure, .. } => {
-            warn!(rotation, phase, event = name, class = failure.class.as_str(), "`{id}`: {text}");
-        }
-        Event::TurnedBack { .. }
-        | Event::ExclusionFailed { .. }
-        | Event::Probed { refused: Some(false), .. } => {
-            warn!(rotation, phase, event = name, "`{id}`: {text}");
-        }
-        Event::CreateSent { .. } | Event::Renewed { .. } => {
-            debug!(rotation, phase, event = name, "`{id}`: {text}");
-        }
-        _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
-    }
 }

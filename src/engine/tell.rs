@@ -1,0 +1,52 @@
+//! What the walk tells people: a line in the log for each event, and what was last seen.
+
+use tracing::{debug, error, info, warn};
+
+use crate::domain::event::{Entry, Event};
+use crate::domain::observation::{Observation, Seen};
+use crate::domain::record::Record;
+use crate::domain::story;
+
+/// What is shown to people keeps the last known answer where the newest look did not ask.
+pub(super) fn merge(last: Option<&Observation>, newest: &Observation) -> Observation {
+    fn keep<T: Clone>(last: Option<&Seen<T>>, newest: &Seen<T>) -> Seen<T> {
+        match (newest, last) {
+            (Seen::NotAsked, Some(last)) => last.clone(),
+            _ => newest.clone(),
+        }
+    }
+    Observation {
+        at: newest.at,
+        keys: keep(last.map(|last| &last.keys), &newest.keys),
+        status: keep(last.map(|last| &last.status), &newest.status),
+        content: keep(last.map(|last| &last.content), &newest.content),
+        blind: newest.blind,
+    }
+}
+
+/// One event, in the log.
+pub(super) fn tell(entry: &Entry, record: &Record) {
+    let id = &entry.credential;
+    let rotation = record.rotation.as_ref().map_or("", |rotation| rotation.id.0.as_str());
+    let phase = record.phase().as_str();
+    let text = story::tell(&entry.event);
+    let name = entry.event.name();
+    match &entry.event {
+        Event::Halted(reason) => {
+            let remedy = reason.remedy(id);
+            error!(rotation, phase, event = name, reason = reason.code(), "`{id}` {text}; {remedy}");
+        }
+        Event::StepFailed { failure, .. } => {
+            warn!(rotation, phase, event = name, class = failure.class.as_str(), "`{id}`: {text}");
+        }
+        Event::TurnedBack { .. }
+        | Event::ExclusionFailed { .. }
+        | Event::Probed { refused: Some(false), .. } => {
+            warn!(rotation, phase, event = name, "`{id}`: {text}");
+        }
+        Event::CreateSent { .. } | Event::Renewed { .. } => {
+            debug!(rotation, phase, event = name, "`{id}`: {text}");
+        }
+        _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
+    }
+}
