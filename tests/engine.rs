@@ -10,6 +10,7 @@ use rekeyd::clock::Clock;
 use rekeyd::domain::event::{Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
 use rekeyd::domain::failure::Failure;
+use rekeyd::domain::fleet::{Opening, Pass, Rules};
 use rekeyd::domain::fold::fold;
 use rekeyd::domain::key::{Key, KeyState, Sighting, Sightings};
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role};
@@ -143,6 +144,9 @@ fn policy() -> Policy {
         token_life: Duration::from_hours(24),
         propagation: Duration::from_mins(2),
         lag: Duration::from_mins(1),
+        proofs: 1,
+        proof_span: Duration::ZERO,
+        spread: Duration::ZERO,
         evidence_life: Duration::from_mins(15),
         retire_foreign: true,
         in_use: BTreeMap::new(),
@@ -171,8 +175,12 @@ impl Scene {
     }
 
     async fn engine(&self, holder: &str) -> Arc<Engine> {
-        let settings =
-            Settings { holder: holder.to_owned(), lease_life: Duration::from_mins(2), concurrency: 2 };
+        let settings = Settings {
+            holder: holder.to_owned(),
+            lease_life: Duration::from_mins(2),
+            concurrency: 2,
+            rules: Rules::default(),
+        };
         let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let engine = Engine::new(settings, journal, clock, Arc::new(Metrics::new()));
@@ -181,6 +189,7 @@ impl Scene {
             issuer: Arc::clone(&self.outside) as _,
             consumer: Arc::clone(&self.outside) as _,
             next_tick: Arc::new(|now| Some(after(now, Duration::from_hours(6)))),
+            maintenance: Arc::new(|_| Opening::Always),
         };
         engine.start(vec![unit]).await.unwrap();
         engine
@@ -306,7 +315,8 @@ async fn asking_twice_rotates_once() {
     let scene = Scene::new(10);
     let engine = scene.engine("one").await;
     scene.turn(&engine).await;
-    let wish = || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() };
+    let wish =
+        || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() };
     engine.wish(&scene.id, wish()).await.unwrap();
     engine.wish(&scene.id, wish()).await.unwrap_err();
     for _ in 0..200 {

@@ -9,6 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
 use crate::domain::after;
 use crate::domain::event::{Trigger, Wish};
+use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
 
 /// `rotate`.
@@ -78,7 +79,8 @@ pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
             Err(exit) => exit,
         };
     };
-    let wish = Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone() };
+    let wish =
+        Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone(), pass: Pass::default() };
     follow(common, &daemon, credential, wish, rotate.wait).await
 }
 

@@ -11,6 +11,7 @@ use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, Iss
 use crate::config::{Config, Difference};
 use crate::consumer::dataspace::{self, Dataspace};
 use crate::domain::failure::Failure;
+use crate::domain::fleet::Opening;
 use crate::domain::names::{CredentialId, Role};
 use crate::engine::Unit;
 use crate::http::Http;
@@ -111,6 +112,7 @@ fn unit(
         issuer: issuer(tenant, credential, http, foundries)?,
         consumer: consumer(tenant, http)?,
         next_tick: Arc::new(move |now| schedule.next_after(now)),
+        maintenance: Arc::new(|_| Opening::Always),
     })
 }
 

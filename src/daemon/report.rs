@@ -309,6 +309,7 @@ fn describe(step: &Step) -> String {
             format!("deliver {} to the consumer", names.join(" and "))
         }
         Step::Provision { .. } => "ask the consumer to provision".to_owned(),
+        Step::Confirm { .. } => "try every fresh key once more".to_owned(),
         Step::Renew { .. } => "try every key in use again".to_owned(),
         Step::Delete { role, key, .. } => format!("delete the `{role}` key `{}` at the issuer", key.name),
         Step::Probe { role, key } => {

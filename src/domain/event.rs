@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::evidence::{Baseline, Evidence, Grade};
+use super::evidence::{Baseline, Basis, Evidence, Grade};
 use super::failure::Failure;
+use super::fleet::{FleetEvent, Pass};
 use super::halt::HaltReason;
 use super::key::{Key, KeySet};
 use super::names::{CredentialId, KeyName, Role, RotationId};
 use super::observation::Verdict;
 use super::policy::Pin;
+
+/// The name of the step that tries every fresh key once more; its failure ends a run of successes.
+pub const CONFIRM: &str = "confirm";
 
 /// What made a rotation start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,9 @@ pub enum Wish {
         trigger: Trigger,
         /// Why, in the operator's words.
         reason: String,
+        /// What it passes.
+        #[serde(default)]
+        pass: Pass,
     },
     /// Go back to the old keys during the soak.
     Restore {
@@ -156,6 +163,16 @@ pub enum Event {
     },
     /// The consumer was seen under way.
     Moving,
+    /// The consumer was seen to work with every fresh key, once: proofs are counted.
+    Works {
+        /// What that rests on.
+        basis: Basis,
+    },
+    /// The consumer was seen to fail, once: the proofs start over.
+    Falters {
+        /// What it said.
+        detail: String,
+    },
     /// The consumer was proven to work.
     Proven {
         /// The proof.
@@ -225,6 +242,8 @@ pub enum Event {
     },
     /// Only a person goes on from here.
     Halted(HaltReason),
+    /// Something of the whole fleet; only in the fleet's own stream.
+    Fleet(FleetEvent),
 }
 
 /// One line of the journal.
@@ -259,6 +278,8 @@ impl Event {
             Self::CannotProvision => "cannot-provision",
             Self::Rested { .. } => "rested",
             Self::Moving => "moving",
+            Self::Works { .. } => "works",
+            Self::Falters { .. } => "falters",
             Self::Proven { .. } => "proven",
             Self::Renewed { .. } => "renewed",
             Self::RetireBegun => "retire-begun",
@@ -271,6 +292,7 @@ impl Event {
             Self::Completed => "completed",
             Self::StepFailed { .. } => "step-failed",
             Self::Halted(_) => "halted",
+            Self::Fleet(event) => event.name(),
         }
     }
 }

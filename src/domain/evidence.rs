@@ -123,12 +123,54 @@ pub struct Watch {
     /// Whether the consumer was seen under way since.
     #[serde(default)]
     pub moving: bool,
+    /// The successes in a row that were seen since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worked: Option<Worked>,
+    /// When it was seen to fail, where nothing better was seen since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faltered_at: Option<Timestamp>,
+}
+
+/// Successes in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worked {
+    /// When the first was seen.
+    pub first_at: Timestamp,
+    /// When the last was seen.
+    pub last_at: Timestamp,
+    /// How many.
+    pub count: u32,
 }
 
 impl Watch {
     /// A watch that starts now.
     pub fn new(since: Timestamp, news_after: Timestamp, baseline: Baseline) -> Self {
-        Self { since, news_after, baseline, posted_at: None, cannot_post: false, moving: false }
+        Self {
+            since,
+            news_after,
+            baseline,
+            posted_at: None,
+            cannot_post: false,
+            moving: false,
+            worked: None,
+            faltered_at: None,
+        }
+    }
+
+    /// The consumer was seen to work once more.
+    pub(super) fn works(&mut self, at: Timestamp) {
+        let before = self.worked.take();
+        let count = before.as_ref().map_or(0, |worked| worked.count).saturating_add(1);
+        self.worked =
+            Some(Worked { first_at: before.map_or(at, |worked| worked.first_at), last_at: at, count });
+        self.faltered_at = None;
+    }
+
+    /// The run of successes is over.
+    pub(super) fn start_over(&mut self, faltered_at: Option<Timestamp>) {
+        self.worked = None;
+        self.faltered_at = faltered_at;
     }
 
     /// When the watch runs out under `policy`.

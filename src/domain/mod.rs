@@ -3,13 +3,14 @@
 //! No input, no output, no clock, no chance: what is here is data and functions of data. Read in this order: the
 //! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`]), what can be seen
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
-//! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), and what to do next
-//! ([`plan`]). [`story`] and [`view`] tell people.
+//! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
+//! ([`plan`]), and who of the whole fleet may begin ([`fleet`]). [`story`] and [`view`] tell people.
 
 pub mod backoff;
 pub mod event;
 pub mod evidence;
 pub mod failure;
+pub mod fleet;
 pub mod fold;
 pub mod halt;
 pub mod key;

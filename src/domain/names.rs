@@ -116,6 +116,21 @@ impl From<CredentialId> for String {
     }
 }
 
+/// The tenant that stands for rekeyd itself in the journal; no operator's tenant may be called so.
+pub const RESERVED_TENANT: &str = "rekeyd";
+
+impl CredentialId {
+    /// The stream of the journal that is the fleet's own.
+    pub fn fleet() -> Self {
+        Self { tenant: TenantId(RESERVED_TENANT.to_owned()), name: CredentialName("fleet".to_owned()) }
+    }
+
+    /// Whether this is the fleet's own stream.
+    pub fn is_fleet(&self) -> bool {
+        self.tenant.0 == RESERVED_TENANT
+    }
+}
+
 /// The part a key plays in its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -82,6 +82,12 @@ pub struct Policy {
     pub propagation: Duration,
     /// How long a listing may lag behind a write.
     pub lag: Duration,
+    /// How often in a row the consumer must be seen to work before it counts as proven.
+    pub proofs: u32,
+    /// The time from the first of these to the last, at least.
+    pub proof_span: Duration,
+    /// Rotations are due up to this long before the lead begins, each credential at its own time.
+    pub spread: Duration,
     /// How old evidence may be at the moment a key is retired.
     pub evidence_life: Duration,
     /// Whether keys that rekeyd did not make may be retired.

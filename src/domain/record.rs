@@ -8,6 +8,7 @@ use super::Timestamp;
 use super::event::Trigger;
 use super::evidence::Grade;
 use super::failure::Failure;
+use super::fleet::Pass;
 use super::halt::HaltReason;
 use super::names::{CredentialId, KeyName, Role, RotationId};
 use super::policy::{Pin, Policy};
@@ -68,6 +69,8 @@ pub struct Asked {
     pub trigger: Trigger,
     /// Why, in the operator's words.
     pub reason: String,
+    /// What it passes.
+    pub pass: Pass,
 }
 
 /// What became of the last rotation that ended.

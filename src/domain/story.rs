@@ -2,6 +2,7 @@
 
 use super::Timestamp;
 use super::event::{Event, Wish};
+use super::fleet::FleetEvent;
 
 /// One event as a sentence that reads alone.
 pub fn tell(event: &Event) -> String {
@@ -32,6 +33,8 @@ pub fn tell(event: &Event) -> String {
             "what the consumer was at before is over; only what it does now counts".to_owned()
         }
         Event::Moving => "the consumer is under way".to_owned(),
+        Event::Works { basis } => format!("the consumer works with every fresh key: {}", basis.as_str()),
+        Event::Falters { detail } => format!("the consumer fails, and the proofs start over: {detail}"),
         Event::Proven { evidence } => format!(
             "the consumer is proven to work (evidence {}): {}",
             u8::from(evidence.grade),
@@ -60,13 +63,31 @@ pub fn tell(event: &Event) -> String {
             format!("`{step}` failed: {failure}; again at {}", stamp(*retry_at))
         }
         Event::Halted(reason) => format!("halted: {reason}"),
+        Event::Fleet(event) => tell_fleet(event),
+    }
+}
+
+fn tell_fleet(event: &FleetEvent) -> String {
+    match event {
+        FleetEvent::Admitted { credential, window_overridden: true, .. } => {
+            format!("the fleet lets `{credential}` begin, although its maintenance window is closed")
+        }
+        FleetEvent::Admitted { credential, .. } => format!("the fleet lets `{credential}` begin"),
+        FleetEvent::Halted(reason) => format!("the fleet halts, and nothing begins any more: {reason}"),
+        FleetEvent::Resumed { reason } => format!("the halt of the fleet is ended: {reason}"),
     }
 }
 
 fn tell_wish(wish: &Wish) -> String {
     match wish {
-        Wish::Rotate { trigger, reason } => {
-            format!("a rotation is asked for ({}): {reason}", trigger.as_str())
+        Wish::Rotate { trigger, reason, pass } => {
+            let passes = match (pass.emergency, pass.fuse) {
+                (true, true) => ", in an emergency, past the fuse",
+                (true, false) => ", in an emergency",
+                (false, true) => ", past the fuse",
+                (false, false) => "",
+            };
+            format!("a rotation is asked for ({}{passes}): {reason}", trigger.as_str())
         }
         Wish::Restore { reason } => format!("the old keys are asked back: {reason}"),
         Wish::Hold { until, reason } => {

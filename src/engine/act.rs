@@ -75,9 +75,13 @@ impl Engine {
                 Err(failure) if failure.class == Class::NotFound => Came::Of(Event::CannotProvision),
                 Err(failure) => Came::Failed(failure),
             },
-            Step::Renew { keys } => {
-                renew(unit, hand, observation, keys).await.map_or_else(Came::Failed, Came::Of)
-            }
+            Step::Confirm { keys, basis } => try_all(unit, hand, keys)
+                .await
+                .map_or_else(Came::Failed, |()| Came::Of(Event::Works { basis: *basis })),
+            Step::Renew { keys } => try_all(unit, hand, keys).await.map_or_else(Came::Failed, |()| {
+                let verdict = observation.status.known().map(|status| status.verdict);
+                Came::Of(Event::Renewed { verdict })
+            }),
             Step::Delete { role, key, permit } => self.delete(unit, hand, *role, key, permit).await?,
             Step::Probe { role, key } => {
                 probe(unit, hand, *role, key).await.map_or_else(Came::Failed, Came::Of)
@@ -139,17 +143,13 @@ async fn deliver(unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<Event, F
     Ok(Event::Delivered { upstream_at: accepted.upstream_at })
 }
 
-async fn renew(
-    unit: &Unit,
-    hand: &mut Hand,
-    observation: &Observation,
-    keys: &KeySet,
-) -> Result<Event, Failure> {
+/// Gets a new token with every key, and reads with it where it can.
+async fn try_all(unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<(), Failure> {
     for (role, key) in keys {
         let secret = material(unit, hand, *role, key).await?;
         unit.consumer.test(*role, &secret).await?;
     }
-    Ok(Event::Renewed { verdict: observation.status.known().map(|status| status.verdict) })
+    Ok(())
 }
 
 async fn probe(unit: &Unit, hand: &Hand, role: Role, key: &Key) -> Result<Event, Failure> {

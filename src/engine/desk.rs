@@ -27,6 +27,8 @@ pub(super) struct Hand {
     pub(super) wallet: BTreeMap<KeyId, Arc<ServiceKey>>,
     /// Looks in a row that could not see.
     pub(super) blind: u32,
+    /// Something was written that the fleet must heed.
+    pub(super) stirs_fleet: bool,
 }
 
 impl Hand {
@@ -95,7 +97,7 @@ impl Desk {
             lease_until: None,
             next_tick: None,
         };
-        let hand = Hand { record, lease: None, wallet: BTreeMap::new(), blind: 0 };
+        let hand = Hand { record, lease: None, wallet: BTreeMap::new(), blind: 0, stirs_fleet: false };
         Self {
             unit: RwLock::new(unit),
             hand: tokio::sync::Mutex::new(hand),

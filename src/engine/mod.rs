@@ -6,6 +6,7 @@
 
 mod act;
 mod desk;
+mod fleet;
 mod look;
 mod peek;
 mod rounds;
@@ -21,11 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use desk::WishError;
+pub use fleet::FleetView;
 pub use peek::Peek;
 pub use rounds::Woken;
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::domain::fleet::{Opening, Rules};
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::policy::Policy;
 use crate::domain::record::Record;
@@ -34,6 +37,10 @@ use crate::domain::view::View;
 use crate::metrics::Metrics;
 use crate::ports::{Consumer, Issuer, Journal, JournalError};
 use desk::Desk;
+use fleet::Turnstile;
+
+/// Whether the maintenance windows of a credential's tenant are open.
+pub type Maintenance = Arc<dyn Fn(Timestamp) -> Opening + Send + Sync>;
 
 /// When a credential is looked at while nothing is under way.
 pub type NextTick = Arc<dyn Fn(Timestamp) -> Option<Timestamp> + Send + Sync>;
@@ -49,6 +56,8 @@ pub struct Unit {
     pub consumer: Arc<dyn Consumer>,
     /// The tenant's schedule.
     pub next_tick: NextTick,
+    /// The tenant's maintenance windows.
+    pub maintenance: Maintenance,
 }
 
 /// How the engine works.
@@ -60,6 +69,8 @@ pub struct Settings {
     pub lease_life: Duration,
     /// How many credentials are walked at once.
     pub concurrency: usize,
+    /// What the operator wants for the whole fleet.
+    pub rules: Rules,
 }
 
 /// The engine.
@@ -69,6 +80,8 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     desks: RwLock<BTreeMap<CredentialId, Arc<Desk>>>,
+    rules: RwLock<Arc<Rules>>,
+    turnstile: Turnstile,
     slots: Semaphore,
     walkers: TaskTracker,
     stop: CancellationToken,
@@ -84,8 +97,11 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let slots = Semaphore::new(settings.concurrency);
+        let rules = RwLock::new(Arc::new(settings.rules.clone()));
         Arc::new(Self {
             settings,
+            rules,
+            turnstile: Turnstile::default(),
             journal,
             clock,
             metrics,
@@ -102,6 +118,7 @@ impl Engine {
     pub async fn start(&self, units: Vec<Unit>) -> Result<Vec<Record>, StartError> {
         let entries = self.journal.read(None, 0).await?;
         let mut records = crate::domain::fold::fold(&entries)?;
+        self.turnstile.start(&entries).await;
         let mut desks = self.desks.write().expect("no holder of the lock panics");
         for unit in units {
             let id = unit.policy.credential.clone();

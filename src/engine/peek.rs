@@ -20,7 +20,7 @@ pub struct Peek {
     pub observation: Observation,
     /// What the journal says.
     pub record: Option<Record>,
-    /// The gates before the next deletion, where one is ahead.
+    /// The gates before the next deletion, or before a rotation may begin.
     pub gates: Vec<Gate>,
     /// The next tick of the schedule.
     pub tick: Option<Timestamp>,
@@ -34,23 +34,36 @@ impl Engine {
         let record = desk.view().record.map(|record| (*record).clone());
         let now = self.clock.now();
         let looks = plan::looks(&unit.policy, record.as_ref(), now);
-        let mut hand = Hand { record, lease: None, wallet: std::collections::BTreeMap::new(), blind: 0 };
+        let mut hand = Hand {
+            record,
+            lease: None,
+            wallet: std::collections::BTreeMap::new(),
+            blind: 0,
+            stirs_fleet: false,
+        };
         let observation = look(&unit, &mut hand, looks, self.clock.as_ref()).await;
         let now = self.clock.now();
         let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
-        let gates = gates(&unit, hand.record.as_ref(), &observation, now);
+        let gates = self.gates(&unit, hand.record.as_ref(), &observation, now);
         Some(Peek { plan, observation, record: hand.record, gates, tick: (unit.next_tick)(now) })
     }
-}
 
-fn gates(unit: &Unit, record: Option<&Record>, observation: &Observation, now: Timestamp) -> Vec<Gate> {
-    let Some(record) = record else { return Vec::new() };
-    match &record.stage {
-        Stage::Soaking { .. } => soak_gates(&unit.policy, record, observation, now),
-        Stage::Retiring { retirement, .. } => {
-            let next = unit.policy.roles.iter().find(|role| retirement.old.contains_key(role));
-            next.map_or_else(Vec::new, |role| retire_gates(&unit.policy, record, observation, *role, now))
+    fn gates(
+        &self,
+        unit: &Unit,
+        record: Option<&Record>,
+        observation: &Observation,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let Some(record) = record else { return Vec::new() };
+        match &record.stage {
+            Stage::Settled { .. } => self.fleet_gates(unit, record, now),
+            Stage::Soaking { .. } => soak_gates(&unit.policy, record, observation, now),
+            Stage::Retiring { retirement, .. } => {
+                let next = unit.policy.roles.iter().find(|role| retirement.old.contains_key(role));
+                next.map_or_else(Vec::new, |role| retire_gates(&unit.policy, record, observation, *role, now))
+            }
+            _ => Vec::new(),
         }
-        _ => Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::domain::event::Trigger;
 use crate::domain::event::Wish;
+use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
 use crate::domain::{Timestamp, between};
 
@@ -57,7 +58,7 @@ impl Engine {
         let ids: Vec<_> = self.views().into_iter().map(|view| view.credential).collect();
         let mut taken = 0;
         for id in ids {
-            let wish = Wish::Rotate { trigger, reason: reason.to_owned() };
+            let wish = Wish::Rotate { trigger, reason: reason.to_owned(), pass: Pass::default() };
             match self.wish(&id, wish).await {
                 Ok(()) => taken += 1,
                 Err(why) => {
@@ -93,6 +94,7 @@ impl Engine {
         self.stop.cancel();
         self.walkers.close();
         self.walkers.wait().await;
+        self.leave_turnstile().await;
         let desks: Vec<_> =
             self.desks.read().expect("no holder of the lock panics").values().cloned().collect();
         for desk in desks {

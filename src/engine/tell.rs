@@ -3,6 +3,7 @@
 use tracing::{debug, error, info, warn};
 
 use crate::domain::event::{Entry, Event};
+use crate::domain::fleet::FleetEvent;
 use crate::domain::observation::{Observation, Seen};
 use crate::domain::record::Record;
 use crate::domain::story;
@@ -48,5 +49,19 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
             debug!(rotation, phase, event = name, "`{id}`: {text}");
         }
         _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
+    }
+}
+
+/// One event of the fleet, in the log.
+pub(super) fn tell_fleet(entry: &Entry) {
+    let text = story::tell(&entry.event);
+    match &entry.event {
+        Event::Fleet(FleetEvent::Halted(reason)) => {
+            error!(event = entry.event.name(), reason = reason.code(), "{text}; {}", reason.remedy());
+        }
+        Event::Fleet(FleetEvent::Admitted { window_overridden: true, .. }) => {
+            warn!(event = entry.event.name(), "{text}");
+        }
+        _ => info!(event = entry.event.name(), "{text}"),
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::observation::{Looks, Observation};
 use crate::domain::plan::{self, NextLook, Plan, Step};
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
-use crate::domain::{Timestamp, after, fold, wish};
+use crate::domain::{Timestamp, after, fleet, fold, wish};
 use crate::ports::{Draft, JournalError};
 
 /// Steps in one walk; a walk that takes more goes round in circles.
@@ -29,7 +29,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Walks one credential until its plan says rest, and notes when to look again.
-    pub(super) async fn walk(&self, desk: &Desk) {
+    pub(super) async fn walk(self: &Arc<Self>, desk: &Desk) {
         let unit = desk.unit();
         let id = unit.policy.credential.clone();
         let span = tracing::info_span!("walk", tenant = %id.tenant, credential = %id.name);
@@ -54,6 +54,11 @@ impl Engine {
             }
         }
         desk.publish(|view| view.next_look = Some(next));
+        let stirred = std::mem::take(&mut hand.stirs_fleet);
+        drop(hand);
+        if stirred {
+            self.heed().await;
+        }
     }
 
     async fn steps(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<Timestamp, JournalError> {
@@ -76,6 +81,7 @@ impl Engine {
             let observation = self.observe(unit, hand, &mut seen).await;
             let now = self.clock.now();
             let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
+            let plan = self.moderate(unit, hand, plan).await?;
             let next_look = self.publish(desk, unit, hand, &plan, &observation, now);
             if plan.step == Step::Rest {
                 debug!(code = plan.reason.code, next = %next_look, "`{id}` rests: {}", plan.reason.text);
@@ -155,6 +161,7 @@ impl Engine {
             .map_err(|misfit| JournalError::Damaged(misfit.to_string()))?;
         tell::tell(&entry, &record);
         self.metrics.count(before.as_ref(), &record, &entry.event);
+        hand.stirs_fleet |= fleet::stirs(&entry.event);
         if matches!(record.stage, Stage::Settled { .. }) {
             hand.wallet.clear();
         }

@@ -14,6 +14,7 @@ use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::domain::event::{Event, Trigger};
 use crate::domain::failure::Class;
+use crate::domain::fleet::FleetEvent;
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::record::Record;
 use crate::domain::stage::Phase;
@@ -204,6 +205,11 @@ impl Metrics {
             let took = between(before.entered_at, after.entered_at);
             self.rotation.phase_duration.with_label_values(&[phase.as_str()]).observe(took.as_secs_f64());
         }
+    }
+
+    /// One event of the fleet was journalled.
+    pub fn count_fleet(&self, _event: &FleetEvent) {
+        self.records.writes.inc();
     }
 
     fn completed(&self, record: &Record) {

@@ -6,6 +6,7 @@ use rekeyd::domain::after;
 use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
 use rekeyd::domain::evidence::Baseline;
 use rekeyd::domain::failure::{Class, Failure};
+use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeyState;
@@ -236,7 +237,8 @@ fn a_stage_that_lasts_too_long_ends() {
 
 #[test]
 fn wishes_are_taken_where_they_make_sense() {
-    let rotate = || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() };
+    let rotate =
+        || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() };
     let restore = || Wish::Restore { reason: "test".to_owned() };
     let mut nothing = world();
     assert!(nothing.wish(rotate()).unwrap_err().contains("nothing is known"));

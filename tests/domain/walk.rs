@@ -7,6 +7,7 @@ use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
 use rekeyd::domain::failure::{Class, Failure};
+use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
@@ -263,7 +264,9 @@ fn foreign_keys_stay_unless_the_tenant_says_otherwise() {
     assert!(world.deletes.is_empty());
     assert_eq!(count(&world, "left"), 2);
     // The next rotation retires what the first one made.
-    world.wish(Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() }).unwrap();
+    world
+        .wish(Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() })
+        .unwrap();
     assert!(walk(&mut world, 300, |world, _| count(world, "completed") == 2), "{}", timeline(&world));
     assert_eq!(world.deletes.len(), 2);
 }
@@ -531,7 +534,7 @@ proptest! {
             check(&world);
             if world.dice.one_in(odd) {
                 let wishes = [
-                    Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned() },
+                    Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() },
                     Wish::Restore { reason: "test".to_owned() },
                     Wish::Hold { until: Some(after(world.now, Duration::from_hours(3))), reason: "test".to_owned() },
                     Wish::Unhold,

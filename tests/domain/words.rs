@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::evidence::{Baseline, Basis, Evidence, Grade};
 use rekeyd::domain::failure::{Class, Failure};
+use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::{Key, KeySet};
 use rekeyd::domain::names::{KeyId, KeyName, Role, RotationId};
@@ -112,7 +113,10 @@ fn every_event_is_told() {
     );
     check(Event::Halted(HaltReason::Indeterminate), "halted: ");
     let wishes = [
-        (Wish::Rotate { trigger: Trigger::Signal, reason: reason() }, "(signal): drill"),
+        (
+            Wish::Rotate { trigger: Trigger::Signal, reason: reason(), pass: Pass::default() },
+            "(signal): drill",
+        ),
         (Wish::Restore { reason: reason() }, "asked back: drill"),
         (Wish::Hold { until: None, reason: reason() }, "until it is lifted: drill"),
         (Wish::Hold { until: Some(retry_at), reason: reason() }, "until 2026-01-01T00:00:05Z"),

@@ -321,6 +321,10 @@ impl World {
                 self.run = Some((2, fails));
                 Some(Event::Provisioned { baseline: baseline.clone(), upstream_at: None })
             }
+            Step::Confirm { keys, basis } => {
+                assert!(keys.values().all(|key| self.exists(&key.id)), "the fresh keys exist");
+                Some(Event::Works { basis: *basis })
+            }
             Step::Renew { keys } => {
                 assert!(keys.values().all(|key| self.exists(&key.id)), "the keys in use exist");
                 Some(Event::Renewed { verdict: Some(self.verdict) })

@@ -43,7 +43,7 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
         }
         Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
         Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
-        Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving => {}
+        Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving | Event::Falters { .. } => {}
         event => {
             record.trouble = Trouble::default();
             progress(record, event, at);
@@ -119,9 +119,9 @@ fn remember(names: &mut BTreeMap<KeyName, Role>, name: &KeyName, role: Role) {
 
 fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
     match wish {
-        Wish::Rotate { trigger, reason } => {
+        Wish::Rotate { trigger, reason, pass } => {
             if matches!(record.stage, Stage::Settled { .. }) {
-                record.asked = Some(Asked { trigger: *trigger, reason: reason.clone() });
+                record.asked = Some(Asked { trigger: *trigger, reason: reason.clone(), pass: *pass });
             }
         }
         Wish::Restore { reason } => {

@@ -62,7 +62,7 @@ pub fn fold<'a>(
     entries: impl IntoIterator<Item = &'a Entry>,
 ) -> Result<BTreeMap<CredentialId, Record>, Misfit> {
     let mut records: BTreeMap<CredentialId, Record> = BTreeMap::new();
-    for entry in entries {
+    for entry in entries.into_iter().filter(|entry| !entry.credential.is_fleet()) {
         let before = records.remove(&entry.credential);
         records.insert(entry.credential.clone(), apply(before, entry)?);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::Timestamp;
-use crate::domain::event::{Entry, Event, Wish};
+use crate::domain::event::{CONFIRM, Entry, Event, Wish};
 use crate::domain::evidence::{Baseline, Evidence, Watch};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
@@ -133,6 +133,13 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
         Event::Rested { baseline } => {
             watch.news_after = watch.news_after.max(at);
             watch.baseline = baseline.clone();
+            watch.start_over(None);
+        }
+        Event::Works { .. } => watch.works(at),
+        Event::Falters { .. } => watch.start_over(Some(at)),
+        // A key that is refused ends the run of successes; what could not be asked does not.
+        Event::StepFailed { step, failure, .. } if step == CONFIRM && !failure.class.is_passing() => {
+            watch.start_over(watch.faltered_at);
         }
         Event::Moving => watch.moving = true,
         Event::CannotProvision => watch.cannot_post = true,
@@ -141,11 +148,13 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
             watch.news_after = upstream_at.unwrap_or(at);
             watch.baseline = baseline.clone();
             watch.moving = false;
+            watch.start_over(None);
         }
         Event::Wished(Wish::Resume | Wish::Confirm) => {
             watch.since = at;
             watch.posted_at = None;
             watch.moving = false;
+            watch.start_over(None);
         }
         _ => return false,
     }
@@ -249,7 +258,11 @@ fn retiring(
             next.watch = None;
         }
         Event::CannotProvision => next.cannot_redeploy = true,
-        Event::Rested { .. } | Event::Moving => {
+        Event::Rested { .. }
+        | Event::Moving
+        | Event::Works { .. }
+        | Event::Falters { .. }
+        | Event::StepFailed { .. } => {
             watch_event(next.watch.as_mut()?, event, at).then_some(())?;
         }
         Event::Provisioned { baseline, upstream_at } => {

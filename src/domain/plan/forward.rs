@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Names, NextLook, Plan, Sight, Step};
+use super::{Names, NextLook, Plan, Sight, Step, proving};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
 use crate::domain::failure::{Class, Failure};
@@ -140,7 +140,7 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
     Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work")
 }
 
-pub(super) fn provisioning(sight: &Sight<'_>, watch: &Watch) -> Plan {
+pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> Plan {
     if let Some(why) = &sight.record.restore {
         return sight.turn_back(format!("a person asked for it: {why}"));
     }
@@ -148,13 +148,16 @@ pub(super) fn provisioning(sight: &Sight<'_>, watch: &Watch) -> Plan {
         Judgement::Rests => rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
-            let evidence =
-                Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
-            Plan::note(Event::Proven { evidence }, "proven", basis.as_str())
+            let give_up = |step, cause| sight.turn_back(format!("`{step}` was refused: {cause}"));
+            proving::works(sight, watch, fresh, basis, give_up, || {
+                let evidence =
+                    Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
+                Plan::note(Event::Proven { evidence }, "proven", basis.as_str())
+            })
         }
-        Judgement::Fails(detail) => {
+        Judgement::Fails(detail) => proving::fails(sight, watch, detail, |detail| {
             sight.turn_back(format!("the consumer fails with the fresh keys: {detail}"))
-        }
+        }),
         Judgement::AskForProvisioning => ask(sight),
         Judgement::Waiting => waiting(sight),
         Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::event::{Event, Trigger};
-use super::evidence::Baseline;
+use super::event::{CONFIRM, Event, Trigger};
+use super::evidence::{Baseline, Basis};
 use super::failure::{Class, Failure};
 use super::halt::HaltReason;
 use super::key::{Key, KeySet};
@@ -29,11 +29,12 @@ use super::stage::Stage;
 use super::{Timestamp, after, backoff};
 
 mod forward;
+mod proving;
 mod restoring;
 mod retiring;
 mod settled;
 
-pub use settled::{adoption, rotation_due};
+pub use settled::{adoption, rotation_due, window_end};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,13 @@ pub enum Step {
         /// What it looks like before.
         baseline: Baseline,
     },
+    /// Try every fresh key once more while the consumer is seen to work.
+    Confirm {
+        /// The set.
+        keys: KeySet,
+        /// What the success rests on.
+        basis: Basis,
+    },
     /// Try every key in use again.
     Renew {
         /// The set in use.
@@ -109,6 +117,7 @@ impl Step {
             Self::Test { .. } => "test",
             Self::Deliver { .. } => "deliver",
             Self::Provision { .. } => "provision",
+            Self::Confirm { .. } => CONFIRM,
             Self::Renew { .. } => "renew",
             Self::Delete { .. } => "delete",
             Self::Probe { .. } => "probe",
@@ -288,7 +297,7 @@ pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation,
         Stage::Creating { names, sent, made, .. } => forward::creating(&sight, names, sent, made),
         Stage::Testing { live, fresh, tested } => forward::testing(&sight, live, fresh, tested),
         Stage::Delivering { fresh, .. } => forward::delivering(&sight, fresh),
-        Stage::Provisioning { watch, .. } => forward::provisioning(&sight, watch),
+        Stage::Provisioning { fresh, watch, .. } => forward::provisioning(&sight, fresh, watch),
         Stage::Soaking { fresh, evidence, course, .. } => retiring::soaking(&sight, fresh, evidence, course),
         Stage::Retiring { fresh, retirement, .. } => retiring::retiring(&sight, fresh, retirement),
         Stage::Restoring { live, fresh, pending, delivered, watch, .. } => {

@@ -1,6 +1,6 @@
 //! Restoring: clear away what was never delivered, or put the old set back and prove it.
 
-use super::{Names, Plan, Sight, Step, forward};
+use super::{Names, Plan, Sight, Step, forward, proving};
 use crate::domain::after;
 use crate::domain::event::Event;
 use crate::domain::evidence::{Evidence, Grade, Judgement, Watch, judge};
@@ -69,11 +69,16 @@ pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, watch: Option<&Watch>) 
         Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
-            let evidence =
-                Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
-            Plan::note(Event::Proven { evidence }, "restored", basis.as_str())
+            let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+            proving::works(sight, watch, live, basis, give_up, || {
+                let evidence =
+                    Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
+                Plan::note(Event::Proven { evidence }, "restored", basis.as_str())
+            })
         }
-        Judgement::Fails(detail) => Plan::halt(HaltReason::RestoreFailed { detail }),
+        Judgement::Fails(detail) => {
+            proving::fails(sight, watch, detail, |detail| Plan::halt(HaltReason::RestoreFailed { detail }))
+        }
         Judgement::AskForProvisioning => match sight.exhausted() {
             Some((step, cause)) => Plan::halt(HaltReason::AttemptsExhausted { step, cause }),
             None => forward::provision(sight, "the old credential was put back"),

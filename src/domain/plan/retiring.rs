@@ -1,9 +1,9 @@
 //! Soaking and retiring: the old set stays until everything speaks for letting it go, then goes least harm first.
 
-use super::{NextLook, Plan, Sight, Step, forward};
+use super::{NextLook, Plan, Sight, Step, forward, proving};
 use crate::domain::after;
 use crate::domain::event::Event;
-use crate::domain::evidence::{Evidence, Grade, Judgement, judge};
+use crate::domain::evidence::{Basis, Evidence, Grade, Judgement, judge};
 use crate::domain::failure::Class;
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{Key, KeySet, KeyState};
@@ -217,20 +217,25 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
-            let evidence = Evidence {
-                grade: Grade::Excluded,
-                basis,
-                reached_at: retirement.evidence.reached_at,
-                renewed_at: sight.now,
-            };
-            Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
+            let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+            proving::works(sight, watch, fresh, basis, give_up, || excluded(sight, retirement, basis))
         }
-        Judgement::Fails(detail) => {
+        Judgement::Fails(detail) => proving::fails(sight, watch, detail, |detail| {
             Plan::note(Event::ExclusionFailed { detail: detail.clone() }, "exclusion-failed", detail)
-        }
+        }),
         Judgement::AskForProvisioning | Judgement::Waiting => forward::waiting(sight),
         Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
     })
+}
+
+fn excluded(sight: &Sight<'_>, retirement: &Retirement, basis: Basis) -> Plan {
+    let evidence = Evidence {
+        grade: Grade::Excluded,
+        basis,
+        reached_at: retirement.evidence.reached_at,
+        renewed_at: sight.now,
+    };
+    Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
 }
 
 /// The consumer cannot do without the old key: it is given the fresh credential once more, and a person is called.

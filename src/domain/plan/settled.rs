@@ -1,10 +1,12 @@
 //! Settled: recognise the keys in use, keep an eye on them, and begin when it is due.
 
+use std::time::Duration;
+
 use super::{NextLook, Plan, Sight, Step};
 use crate::domain::event::{Event, Trigger};
 use crate::domain::halt::HaltReason;
-use crate::domain::key::{KeySet, KeyState, Sighting, Sightings};
-use crate::domain::names::{CredentialId, KeyName, Role};
+use crate::domain::key::{Key, KeySet, KeyState, Sighting, Sightings};
+use crate::domain::names::{CredentialId, KeyName, Role, fnv1a};
 use crate::domain::observation::{Observation, Seen};
 use crate::domain::policy::Policy;
 use crate::domain::proof::{Permit, UndeliveredProof};
@@ -160,13 +162,27 @@ fn clear_late_comers(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
     None
 }
 
-/// When the rotation of `live` is due by its age; `Err` says which key's age is unknown.
+/// When the rotation of `live` is due by its age; `Err` says which key's age is unknown. Credentials of one age are
+/// spread over the time before the lead begins, each by a hash of its own, so that a restart changes nothing.
 pub fn rotation_due(policy: &Policy, live: &KeySet) -> Result<Option<Timestamp>, String> {
-    policy
-        .window
-        .earliest_end(live.values())
-        .map(|end| end.map(|end| due(end, policy.lead)))
-        .map_err(|key| format!("the age of `{}` is not known", key.name))
+    let end = window_end(policy, live)?;
+    let oldest = live.values().map(|key| key.id.0.as_str()).min().unwrap_or_default();
+    Ok(end.map(|end| due(end, policy.lead + spread(policy, oldest))))
+}
+
+/// When the window of `live` ends; `Err` says which key's age is unknown.
+pub fn window_end(policy: &Policy, live: &KeySet) -> Result<Option<Timestamp>, String> {
+    let unknown = |key: &Key| format!("the age of `{}` is not known", key.name);
+    policy.window.earliest_end(live.values()).map_err(unknown)
+}
+
+/// This credential's part of the spread, for the keys it has now.
+fn spread(policy: &Policy, keys: &str) -> Duration {
+    const PARTS: u32 = 10_000;
+    let hash = fnv1a(format!("{}#{keys}", policy.credential).as_bytes());
+    // The low bits of FNV differ least between similar inputs.
+    let part = u32::try_from((hash ^ (hash >> 29)) % u64::from(PARTS)).expect("less than ten thousand");
+    policy.spread / PARTS * part
 }
 
 fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Plan {

@@ -6,6 +6,7 @@ use crate::domain::Timestamp;
 use crate::domain::event::{Event, Trigger, Wish};
 use crate::domain::evidence::{Baseline, Basis, Evidence, Grade};
 use crate::domain::failure::{Class, Failure};
+use crate::domain::fleet::{FleetEvent, FleetHaltReason, Pass};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::Key;
 use crate::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
@@ -36,7 +37,7 @@ macro_rules! samples {
 samples! {
     /// Every wish.
     wishes: Wish {
-        Wish::Rotate { .. } => [Wish::Rotate { trigger: Trigger::Command, reason: text() }],
+        Wish::Rotate { .. } => [Wish::Rotate { trigger: Trigger::Command, reason: text(), pass: Pass { fuse: true, emergency: true } }],
         Wish::Restore { .. } => [Wish::Restore { reason: text() }],
         Wish::Hold { .. } => [
             Wish::Hold { until: None, reason: text() },
@@ -103,6 +104,20 @@ samples! {
         Event::CannotProvision => [Event::CannotProvision],
         Event::Rested { .. } => [Event::Rested { baseline: Baseline::default() }],
         Event::Moving => [Event::Moving],
+        Event::Works { .. } => [Event::Works { basis: Basis::Report }],
+        Event::Falters { .. } => [Event::Falters { detail: text() }],
+        Event::Fleet(_) => [
+            Event::Fleet(FleetEvent::Admitted {
+                credential: credential(),
+                pass: Pass { fuse: true, emergency: false },
+                window_overridden: true,
+                release: text(),
+            }),
+            Event::Fleet(FleetEvent::Halted(FleetHaltReason::CanaryFailed { credential: credential(), cause: text() })),
+            Event::Fleet(FleetEvent::Halted(FleetHaltReason::TooManyFailures { failed: 1, of: 5, cause: text() })),
+            Event::Fleet(FleetEvent::Halted(FleetHaltReason::LockOut { credential: credential(), cause: text() })),
+            Event::Fleet(FleetEvent::Resumed { reason: text() }),
+        ],
         Event::Proven { .. } => [Event::Proven { evidence: evidence() }],
         Event::Renewed { .. } => [
             Event::Renewed { verdict: None },

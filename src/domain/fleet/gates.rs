@@ -1,0 +1,202 @@
+//! Whether one rotation may begin now: gates again, and `explain` shows them.
+
+use std::time::Duration;
+
+use super::{Fleet, Opening, Pass, Progress, Rules, share};
+use crate::domain::names::CredentialId;
+use crate::domain::proof::Gate;
+use crate::domain::{Timestamp, after, between};
+
+/// A credential that wants to begin.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// Which.
+    pub credential: &'a CredentialId,
+    /// When the window of its keys ends, where that is known.
+    pub ends_at: Option<Timestamp>,
+    /// What a person lets it pass.
+    pub pass: Pass,
+    /// How long its rotation soaks.
+    pub soak: Duration,
+    /// Its maintenance windows.
+    pub opening: Opening,
+    /// How many with less time left are known to wait.
+    pub ahead: usize,
+    /// How many credentials the fleet has.
+    pub size: usize,
+}
+
+impl Candidate<'_> {
+    /// Whether there is no time to let each share soak before the next.
+    fn hurries(&self, now: Timestamp) -> bool {
+        self.pass.emergency || self.ends_at.is_some_and(|end| end < after(now, self.soak * 4))
+    }
+}
+
+/// A rotation that may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// It begins in a closed window, since none is left before the end.
+    pub window_overridden: bool,
+}
+
+/// Whether `candidate` may begin; `Err` holds the gates, at least one of them closed.
+pub fn admit(
+    rules: &Rules,
+    fleet: &Fleet,
+    candidate: &Candidate<'_>,
+    now: Timestamp,
+) -> Result<Admission, Vec<Gate>> {
+    let gates = gates(rules, fleet, candidate, now);
+    if gates.iter().all(|gate| gate.open) {
+        return Ok(Admission { window_overridden: matches!(candidate.opening, Opening::Closed(_)) });
+    }
+    Err(gates)
+}
+
+/// Every gate before a rotation begins.
+pub fn gates(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Vec<Gate> {
+    vec![
+        halt(fleet),
+        window(candidate, now),
+        staging(rules, fleet, candidate, now),
+        fuse(rules, fleet, candidate, now),
+        at_once(rules, fleet, candidate, now),
+    ]
+}
+
+fn gate(name: &'static str, open: bool, why: String, opens_at: Option<Timestamp>) -> Gate {
+    Gate { name, open, why, opens_at: opens_at.filter(|_| !open) }
+}
+
+fn halt(fleet: &Fleet) -> Gate {
+    let why = fleet.halt.as_ref().map_or_else(
+        || "the fleet is not halted".to_owned(),
+        |(reason, _)| format!("the fleet is halted: {reason}"),
+    );
+    gate("fleet halt", fleet.halt.is_none(), why, None)
+}
+
+fn window(candidate: &Candidate<'_>, now: Timestamp) -> Gate {
+    let stamp = |at: Timestamp| at.format("%Y-%m-%d %H:%M UTC").to_string();
+    let (open, why, opens_at) = match candidate.opening {
+        Opening::Always => (true, "no maintenance windows are set".to_owned(), None),
+        Opening::Open(until) => (true, format!("open until {}", stamp(until)), None),
+        Opening::Closed(_) if candidate.pass.emergency => {
+            (true, "closed, and passed: the keys are exposed".to_owned(), None)
+        }
+        Opening::Closed(None) => (true, "closed, and passed: it never opens".to_owned(), None),
+        Opening::Closed(Some(next)) if candidate.ends_at.is_some_and(|end| next >= end) => {
+            (true, "closed, and passed: none is left before the keys end".to_owned(), None)
+        }
+        Opening::Closed(Some(next)) => (false, format!("closed until {}", stamp(next)), Some(next)),
+    };
+    debug_assert!(open || opens_at.is_some_and(|at| at > now), "a closed window opens later");
+    gate("maintenance window", open, why, opens_at)
+}
+
+/// How many rotations may be open (not soaked) after so many successes; `None` is no limit.
+fn staged(rules: &Rules, size: usize, successes: usize) -> Option<(&'static str, usize)> {
+    let first = share(size, rules.first_share_percent);
+    let second = share(size, rules.second_share_percent);
+    if !rules.canary || size < 2 {
+        None
+    } else if successes == 0 {
+        Some(("the canary", 1))
+    } else if successes < 1 + first {
+        Some(("the first share", first))
+    } else if successes < 1 + first + second {
+        Some(("the second share", second))
+    } else {
+        None
+    }
+}
+
+fn staging(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
+    let hurry = candidate.hurries(now);
+    let successes = fleet.successes(rules, hurry, now);
+    let Some((stage, limit)) = staged(rules, candidate.size, successes) else {
+        return gate("share", true, format!("{successes} rotations of this release went well"), None);
+    };
+    let is_open = |attempt: &&super::Attempt| {
+        if hurry { attempt.is_under_way(now) } else { attempt.is_open(now) }
+    };
+    let open = fleet.attempts.values().filter(is_open).count();
+    let room = limit.saturating_sub(open);
+    let until = if hurry { "proven" } else { "proven and soaked" };
+    let why = format!(
+        "{stage}: {open} of {limit} are not {until} yet, and {} with less time left wait",
+        candidate.ahead
+    );
+    gate("share", candidate.ahead < room, why, None)
+}
+
+fn fuse(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
+    let limit = rules.fuse_limit(candidate.size);
+    let used = fleet.admitted_lately(now);
+    if candidate.pass.fuse {
+        return gate("fuse", true, format!("{used} of {limit} in 24 hours, and passed: it is meant"), None);
+    }
+    let room = limit.saturating_sub(used);
+    let why = format!(
+        "{used} of {limit} rotations began in 24 hours, and {} with less time left wait",
+        candidate.ahead
+    );
+    let opens_at = fleet.fuse_opens_at(limit, now);
+    gate("fuse", candidate.ahead < room, why, opens_at)
+}
+
+fn at_once(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
+    let under_way = fleet.attempts.values().filter(|attempt| attempt.is_under_way(now)).count();
+    let room = rules.rotations_at_once.saturating_sub(under_way);
+    let why = format!("{under_way} of {} rotations are under way", rules.rotations_at_once);
+    gate("at once", candidate.ahead < room, why, None)
+}
+
+/// When `remaining` more rotations will have ended, as far as can be said: by the rotations proven in the last 24
+/// hours, or where there are none by `each`, the longest that one may take; then the last one soaks.
+pub fn time_to_end(
+    rules: &Rules,
+    fleet: &Fleet,
+    remaining: usize,
+    each: Duration,
+    pass: Pass,
+    size: usize,
+    now: Timestamp,
+) -> Duration {
+    let lanes = rules.rotations_at_once.max(1);
+    let rounds = u32::try_from(remaining.div_ceil(lanes)).unwrap_or(u32::MAX);
+    let stages = staged(rules, size, fleet.successes(rules, true, now)).map_or(0, |(stage, _)| match stage {
+        "the canary" => 3,
+        "the first share" => 2,
+        _ => 1,
+    });
+    let by_lanes = each.saturating_mul(rounds.saturating_add(stages));
+    if pass.fuse {
+        return by_lanes;
+    }
+    let limit = rules.fuse_limit(size);
+    let used = fleet.admitted_lately(now).min(limit);
+    let days = (remaining.saturating_sub(limit - used)).div_ceil(limit);
+    let opens = fleet.fuse_opens_at(limit, now).map_or(Duration::ZERO, |at| between(now, at));
+    let by_fuse = if days == 0 {
+        Duration::ZERO
+    } else {
+        opens + super::FUSE_SPAN * u32::try_from(days - 1).unwrap_or(u32::MAX)
+    };
+    by_lanes.max(by_fuse.saturating_add(each))
+}
+
+impl Fleet {
+    /// Rotations of an emergency that are not proven yet, among those that were admitted.
+    pub fn emergencies_under_way(&self, now: Timestamp) -> usize {
+        self.attempts.values().filter(|attempt| attempt.pass.emergency && attempt.is_under_way(now)).count()
+    }
+
+    /// Whether the credential's last admission is still waiting for its rotation to begin.
+    pub fn is_admitted(&self, id: &CredentialId, now: Timestamp) -> bool {
+        self.attempts
+            .get(id)
+            .is_some_and(|attempt| attempt.progress == Progress::Admitted && attempt.is_under_way(now))
+    }
+}

@@ -1,0 +1,334 @@
+//! The turnstile before every rotation: one at a time asks the fleet, and what it answers is journalled first.
+//!
+//! The fleet has a stream of its own in the journal, with a lease of its own: of two instances only one admits at a
+//! time, and one that was paused for longer than its lease is refused by its fencing number.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::desk::{Hand, WishError};
+use super::{Engine, Unit, tell};
+use crate::domain::event::{Entry, Event};
+use crate::domain::fleet::{self, Candidate, Fleet, FleetEvent, Pass, Rules};
+use crate::domain::names::CredentialId;
+use crate::domain::plan::{NextLook, Plan, Reason, Step, window_end};
+use crate::domain::proof::Gate;
+use crate::domain::record::Record;
+use crate::domain::stage::Phase;
+use crate::domain::{Timestamp, after};
+use crate::ports::{Draft, JournalError, Lease};
+
+/// How urgent one is that waits: emergencies first, then by the end of the window, then by name.
+type Urgency = (bool, Timestamp, CredentialId);
+
+/// Where everybody passes who wants to begin.
+#[derive(Default)]
+pub(super) struct Turnstile {
+    /// The fleet as far as the journal was read.
+    fleet: tokio::sync::Mutex<(Fleet, Option<Lease>)>,
+    /// Who waits for the fleet, and not for a window.
+    waiting: Mutex<BTreeMap<CredentialId, Urgency>>,
+    /// What was last known, for people and metrics.
+    view: Mutex<Arc<Fleet>>,
+}
+
+/// The fleet as it was last seen.
+#[derive(Debug, Clone)]
+pub struct FleetView {
+    /// What the journal says.
+    pub fleet: Arc<Fleet>,
+    /// What the operator wants.
+    pub rules: Arc<Rules>,
+    /// Who waits for the fleet.
+    pub waiting: Vec<CredentialId>,
+    /// How many credentials there are.
+    pub size: usize,
+}
+
+const UNPOISONED: &str = "no holder of the lock panics";
+
+impl Turnstile {
+    pub(super) async fn start(&self, entries: &[Entry]) {
+        let fleet = Fleet::fold(entries);
+        *self.view.lock().expect(UNPOISONED) = Arc::new(fleet.clone());
+        self.fleet.lock().await.0 = fleet;
+    }
+
+    fn wait(&self, id: &CredentialId, urgency: Urgency) {
+        self.waiting.lock().expect(UNPOISONED).insert(id.clone(), urgency);
+    }
+
+    /// Waits no more, for whatever reason.
+    pub(super) fn leave(&self, id: &CredentialId) {
+        self.waiting.lock().expect(UNPOISONED).remove(id);
+    }
+
+    fn ahead_of(&self, urgency: &Urgency) -> usize {
+        self.waiting.lock().expect(UNPOISONED).values().filter(|other| *other < urgency).count()
+    }
+
+    fn most_urgent(&self, many: usize) -> Vec<CredentialId> {
+        let mut waiting: Vec<Urgency> = self.waiting.lock().expect(UNPOISONED).values().cloned().collect();
+        waiting.sort_unstable();
+        waiting.into_iter().take(many).map(|(.., id)| id).collect()
+    }
+}
+
+impl Engine {
+    /// Takes new rules over.
+    pub fn set_rules(&self, rules: Rules) {
+        *self.rules.write().expect(UNPOISONED) = Arc::new(rules);
+    }
+
+    /// The fleet as it was last seen.
+    pub fn fleet(&self) -> FleetView {
+        FleetView {
+            fleet: Arc::clone(&self.turnstile.view.lock().expect(UNPOISONED)),
+            rules: self.rules(),
+            waiting: self.turnstile.most_urgent(usize::MAX),
+            size: self.size(),
+        }
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().expect(UNPOISONED))
+    }
+
+    fn size(&self) -> usize {
+        self.desks.read().expect(UNPOISONED).len()
+    }
+
+    /// Asks the fleet about a plan: one that begins becomes a rest where the fleet does not let it.
+    pub(super) async fn moderate(&self, unit: &Unit, hand: &Hand, plan: Plan) -> Result<Plan, JournalError> {
+        let (Step::Begin { .. }, Some(record)) = (&plan.step, &hand.record) else {
+            self.turnstile.leave(&unit.policy.credential);
+            return Ok(plan);
+        };
+        let mut turnstile = self.turnstile.fleet.lock().await;
+        let (fleet, lease) = &mut *turnstile;
+        let now = self.clock.now();
+        if !self.hold_turnstile(lease).await? {
+            return Ok(wait_for(
+                now,
+                "fleet-busy",
+                "another instance asks the fleet just now".to_owned(),
+                None,
+            ));
+        }
+        self.catch_up(fleet).await?;
+        self.raise_alarm(fleet, lease).await?;
+        let rules = self.rules();
+        if fleet.is_admitted(&unit.policy.credential, now) && fleet.halt.is_none() {
+            // Admitted before a crash: it is not counted twice.
+            return Ok(plan);
+        }
+        let candidate = self.candidate(unit, record, now);
+        match fleet::admit(&rules, fleet, &candidate, now) {
+            Ok(admission) => {
+                let event = FleetEvent::Admitted {
+                    credential: unit.policy.credential.clone(),
+                    pass: candidate.pass,
+                    window_overridden: admission.window_overridden,
+                    release: rules.release.clone(),
+                };
+                self.write_fleet(fleet, lease, event).await?;
+                self.turnstile.leave(&unit.policy.credential);
+                Ok(plan)
+            }
+            Err(gates) => Ok(self.turn_away(unit, &candidate, &gates, fleet.halt.is_some(), now)),
+        }
+    }
+
+    fn candidate<'a>(&self, unit: &'a Unit, record: &Record, now: Timestamp) -> Candidate<'a> {
+        let ends_at = window_end(&unit.policy, record.stage.in_use()).ok().flatten();
+        let pass = record.asked.as_ref().map(|asked| asked.pass).unwrap_or_default();
+        Candidate {
+            credential: &unit.policy.credential,
+            ends_at,
+            pass,
+            soak: unit.policy.soak,
+            opening: (unit.maintenance)(now),
+            ahead: self.turnstile.ahead_of(&urgency(&unit.policy.credential, ends_at, pass)),
+            size: self.size(),
+        }
+    }
+
+    fn turn_away(
+        &self,
+        unit: &Unit,
+        candidate: &Candidate<'_>,
+        gates: &[Gate],
+        halted: bool,
+        now: Timestamp,
+    ) -> Plan {
+        let closed = gates.iter().find(|gate| !gate.open).expect("who is turned away stands before a gate");
+        let id = &unit.policy.credential;
+        if closed.name == "maintenance window" {
+            self.turnstile.leave(id);
+        } else {
+            self.turnstile.wait(id, urgency(id, candidate.ends_at, candidate.pass));
+        }
+        let mut plan = wait_for(
+            now,
+            "fleet",
+            format!("due, and the gate `{}` is closed: {}", closed.name, closed.why),
+            closed.opens_at,
+        );
+        if halted {
+            plan.reason.person =
+                Some("`rekeyd status` shows why; `rekeyd resume --fleet` ends the halt".to_owned());
+        }
+        plan
+    }
+
+    /// Every gate before this credential may begin, for people: nothing is written.
+    pub(super) fn fleet_gates(&self, unit: &Unit, record: &Record, now: Timestamp) -> Vec<Gate> {
+        let fleet = Arc::clone(&self.turnstile.view.lock().expect(UNPOISONED));
+        fleet::gates(&self.rules(), &fleet, &self.candidate(unit, record, now), now)
+    }
+
+    /// Ends the halt of the fleet. Returns when that is on disk.
+    pub async fn resume_fleet(self: &Arc<Self>, reason: &str) -> Result<(), WishError> {
+        let id = CredentialId::fleet();
+        let mut turnstile = self.turnstile.fleet.lock().await;
+        let (fleet, lease) = &mut *turnstile;
+        if !self.hold_turnstile(lease).await? {
+            return Err(WishError::Busy(id));
+        }
+        self.catch_up(fleet).await?;
+        if fleet.halt.is_none() {
+            return Err(WishError::Refused { credential: id, why: "the fleet is not halted".to_owned() });
+        }
+        self.write_fleet(fleet, lease, FleetEvent::Resumed { reason: reason.to_owned() }).await?;
+        drop(turnstile);
+        self.wake_waiting(usize::MAX);
+        Ok(())
+    }
+
+    /// Something happened that may let others begin, or must stop them.
+    pub(super) async fn heed(self: &Arc<Self>) {
+        match self.is_halted_now().await {
+            Ok(true) => {}
+            Ok(false) => self.wake_waiting(self.rules().rotations_at_once),
+            // Nobody begins without asking again.
+            Err(problem) => tracing::warn!(%problem, "the fleet could not be asked"),
+        }
+    }
+
+    async fn is_halted_now(&self) -> Result<bool, JournalError> {
+        let mut turnstile = self.turnstile.fleet.lock().await;
+        let (fleet, lease) = &mut *turnstile;
+        if self.hold_turnstile(lease).await? {
+            self.catch_up(fleet).await?;
+            self.raise_alarm(fleet, lease).await?;
+        }
+        Ok(fleet.halt.is_some())
+    }
+
+    fn wake_waiting(self: &Arc<Self>, many: usize) {
+        for id in self.turnstile.most_urgent(many) {
+            if let Some(desk) = self.desk(&id) {
+                self.wake_one(&desk, false);
+            }
+        }
+    }
+
+    async fn raise_alarm(&self, fleet: &mut Fleet, lease: &mut Option<Lease>) -> Result<(), JournalError> {
+        let Some(reason) = fleet.alarm(&self.rules(), self.size(), self.clock.now()) else { return Ok(()) };
+        self.write_fleet(fleet, lease, FleetEvent::Halted(reason)).await
+    }
+
+    async fn write_fleet(
+        &self,
+        fleet: &mut Fleet,
+        lease: &mut Option<Lease>,
+        event: FleetEvent,
+    ) -> Result<(), JournalError> {
+        let held = lease.as_ref().expect("who writes for the fleet holds its lease");
+        let draft = Draft {
+            at: self.clock.now(),
+            credential: CredentialId::fleet(),
+            follows: fleet.sequence,
+            event: Event::Fleet(event),
+        };
+        let entry = match self.journal.append(held, draft).await {
+            Ok(entry) => entry,
+            Err(problem) => {
+                // Another instance may have it by now.
+                *lease = None;
+                return Err(problem);
+            }
+        };
+        tell::tell_fleet(&entry);
+        if let Event::Fleet(event) = &entry.event {
+            self.metrics.count_fleet(event);
+        }
+        // The next look reads it with everything else, in the order of the journal.
+        self.catch_up(fleet).await
+    }
+
+    async fn catch_up(&self, fleet: &mut Fleet) -> Result<(), JournalError> {
+        let news = self.journal.read(None, fleet.read).await?;
+        if news.is_empty() {
+            return Ok(());
+        }
+        for entry in &news {
+            fleet.apply(entry);
+        }
+        *self.turnstile.view.lock().expect(UNPOISONED) = Arc::new(fleet.clone());
+        Ok(())
+    }
+
+    async fn hold_turnstile(&self, lease: &mut Option<Lease>) -> Result<bool, JournalError> {
+        let now = self.clock.now();
+        let life = self.settings.lease_life;
+        if lease.as_ref().is_some_and(|lease| after(now, life / 2) < lease.until) {
+            return Ok(true);
+        }
+        let tenant = CredentialId::fleet().tenant;
+        *lease = self.journal.acquire(&tenant, &self.settings.holder, now, life).await?;
+        Ok(lease.is_some())
+    }
+
+    /// Gives the fleet's lease back.
+    pub(super) async fn leave_turnstile(&self) {
+        let lease = self.turnstile.fleet.lock().await.1.take();
+        if let Some(lease) = lease
+            && let Err(problem) = self.journal.release(&lease).await
+        {
+            tracing::debug!(%problem, "the fleet's lease was not given back: it ends by itself");
+        }
+    }
+
+    /// How many rotations of an emergency are still to be proven, and how long that will take as far as can be said.
+    pub fn emergency(&self) -> Option<(usize, std::time::Duration)> {
+        let (view, now) = (self.fleet(), self.clock.now());
+        let mut remaining = view.fleet.emergencies_under_way(now);
+        let (mut each, mut pass) = (std::time::Duration::ZERO, Pass { fuse: true, emergency: true });
+        for desk in self.views() {
+            let Some(record) = &desk.record else { continue };
+            let asked = record.asked.as_ref().filter(|asked| asked.pass.emergency);
+            let waits = asked.filter(|_| record.stage.phase() == Phase::Settled && record.halt.is_none());
+            if let Some(asked) = waits {
+                remaining += 1;
+                pass.fuse &= asked.pass.fuse;
+            }
+            let policy = &desk.policy;
+            each = each.max(policy.propagation + policy.settle + policy.deadline + policy.proof_span);
+        }
+        let spent = fleet::time_to_end(&view.rules, &view.fleet, remaining, each, pass, view.size, now);
+        (remaining > 0).then_some((remaining, spent))
+    }
+}
+
+fn urgency(id: &CredentialId, ends_at: Option<Timestamp>, pass: Pass) -> Urgency {
+    (!pass.emergency, ends_at.unwrap_or(Timestamp::MAX_UTC), id.clone())
+}
+
+/// Who is turned away asks again when the gate opens, or after a while; what lets it through wakes it sooner.
+fn wait_for(now: Timestamp, code: &'static str, text: String, opens_at: Option<Timestamp>) -> Plan {
+    let least = after(now, std::time::Duration::from_secs(30));
+    let most = after(now, std::time::Duration::from_hours(1));
+    let at = opens_at.unwrap_or(most).clamp(least, most);
+    Plan { step: Step::Rest, reason: Reason { code, text, person: None }, next_look: NextLook::At(at) }
+}
