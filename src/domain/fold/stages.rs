@@ -275,16 +275,19 @@ fn retiring(
             next.watch = None;
         }
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
-        Event::Wished(Wish::Resume | Wish::Confirm) => {
-            next.exclusion_failed = None;
-            next.redelivered = false;
-            next.cannot_redeploy = false;
-            next.watch = None;
-            if let Some(leaving) = next.leaving.as_mut() {
-                leaving.still_works_at = None;
-            }
-        }
+        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next),
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
+}
+
+/// A person saw to what stopped the retirement: it is tried afresh.
+fn go_on(retirement: &mut Retirement) {
+    retirement.exclusion_failed = None;
+    retirement.redelivered = false;
+    retirement.cannot_redeploy = false;
+    retirement.watch = None;
+    if let Some(leaving) = retirement.leaving.as_mut() {
+        leaving.still_works_at = None;
+    }
 }
