@@ -101,6 +101,10 @@ pub struct Http {
     pub ca_certificates: Option<String>,
     /// The longest answer that is read, in bytes.
     pub max_body: u64,
+    /// Calls an hour of one login to one landscape.
+    pub calls_per_hour: u32,
+    /// Calls that it may make at once after a quiet time.
+    pub burst: u32,
     /// Whether addresses may be `http`.
     pub allow_http: bool,
 }
@@ -148,14 +152,21 @@ fn http(section: &Section) -> Option<Http> {
         total_timeout: section.span("total-timeout")?,
         ca_certificates: section.text("ca-file"),
         max_body: section.size("max-body")?,
+        calls_per_hour: small(section, "calls-per-hour")?,
+        burst: small(section, "burst")?,
         allow_http: section.flag("allow-http")?,
     })
 }
 
+/// A count whose limits keep it small.
+fn small(section: &Section, key: &'static str) -> Option<u32> {
+    u32::try_from(section.count(key)?).ok()
+}
+
 fn limits(section: &Section) -> Option<Limits> {
     Some(Limits {
-        attempts: u32::try_from(section.count("attempts")?).ok()?,
-        cycles: u32::try_from(section.count("cycles")?).ok()?,
+        attempts: small(section, "attempts")?,
+        cycles: small(section, "cycles")?,
         keys_per_role: section.count("keys-per-role")?,
         stage_time: section.span("stage-time")?,
     })

@@ -152,6 +152,8 @@ static HTTP: &[Key] = &[
     default("total-timeout", seconds(1, 600), "60 s", "How long one call may take altogether."),
     optional("ca-file", Form::Certificates, "\"/etc/rekeyd/ca.pem\"", "Further certificate authorities, PEM. The system's are trusted without it."),
     default("max-body", Form::Size(64 << 10, 64 * MIB), "1 MiB", "The longest answer that is read."),
+    default("calls-per-hour", Form::Count(60, 3_600_000), "18000", "How many calls one login makes to one landscape in an hour, all its tenants together. Cloud Foundry takes a few 10 000 an hour from a user."),
+    default("burst", Form::Count(1, 10_000), "60", "How many of these calls may be made at once after a quiet time."),
     default("allow-http", Form::Flag, "false", "Whether addresses may be `http`. For a sandbox on this machine only: secrets then travel in the open."),
 ];
 

@@ -92,6 +92,8 @@ fn settings(daemon: &Daemon) -> HttpSettings {
         total_timeout: daemon.http.total_timeout,
         allow_http: daemon.http.allow_http,
         extra_ca: daemon.http.ca_certificates.clone(),
+        calls_per_hour: daemon.http.calls_per_hour,
+        burst: daemon.http.burst,
         ..HttpSettings::default()
     }
 }

@@ -43,6 +43,7 @@ impl Daemon {
         let units = assembly::units(&loaded.config, &self.http).map_err(|problem| problem.to_string())?;
         self.filter.change(&loaded.config.daemon.log_level)?;
         self.http.forget();
+        self.http.pace(loaded.config.daemon.http.calls_per_hour, loaded.config.daemon.http.burst);
         for unit in &units {
             self.metrics.know_credential(&unit.policy.credential);
         }

@@ -69,6 +69,14 @@ impl Address {
         Self(url)
     }
 
+    /// The same without its query.
+    #[must_use]
+    pub fn without_query(&self) -> Self {
+        let mut url = self.0.clone();
+        url.set_query(None);
+        Self(url)
+    }
+
     /// The same without the ending `suffix` of its path, where it has it.
     #[must_use]
     pub fn without_ending(&self, suffix: &str) -> Self {

@@ -27,6 +27,10 @@ pub struct HttpSettings {
     pub system_proxy: bool,
     /// Further certificate authorities, PEM, beside the system's.
     pub extra_ca: Option<String>,
+    /// Calls an hour that one login makes to one landscape, beyond the burst.
+    pub calls_per_hour: u32,
+    /// Calls that it may make at once after a quiet time.
+    pub burst: u32,
 }
 
 impl Default for HttpSettings {
@@ -39,6 +43,8 @@ impl Default for HttpSettings {
             allow_http: false,
             system_proxy: true,
             extra_ca: None,
+            calls_per_hour: 18_000,
+            burst: 60,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The one way out: one client, with limits on everything, tokens, pauses, classes of failure and redaction.
 //!
 //! An adapter describes a [`Request`] and gets a [`Reply`] or an [`HttpError`] whose text is fit for the log. Nothing
-//! is followed to another host, nothing with an effect is sent twice, and nobody calls where a 429 asked for a pause.
+//! is followed to another host, nothing with an effect is sent twice, and nobody calls where a 429 asked for a pause
+//! or faster than the landscape takes it.
 
 pub mod address;
 pub mod client;
@@ -14,23 +15,28 @@ pub mod retry_after;
 pub mod token;
 
 mod gate;
+mod limiter;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod throttle_tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::address::Address;
 use self::client::{Clients, HttpSettings};
 use self::error::{HttpError, Mishap, class_of, is_ambiguous};
-use self::gate::Gate;
+use self::gate::{Caller, Gate};
+use self::limiter::{Limiter, Rate};
 use self::login::Login;
 use self::request::{Auth, Reply, Request};
 use self::token::Tokens;
 use crate::clock::Clock;
 use crate::domain::failure::Class;
+use crate::domain::names::fnv1a;
 use crate::domain::{Timestamp, after};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
@@ -43,6 +49,8 @@ pub struct Http {
     clients: Clients,
     tokens: Tokens,
     gate: Gate,
+    limiter: Limiter,
+    rate: RwLock<Rate>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
 }
@@ -54,8 +62,16 @@ impl Http {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpError> {
+        let rate = RwLock::new(Rate::hourly(settings.calls_per_hour, settings.burst));
         let clients = Clients::new(settings)?;
-        Ok(Self { clients, tokens: Tokens::default(), gate: Gate::default(), metrics, clock })
+        let (tokens, gate, limiter) = (Tokens::default(), Gate::default(), Limiter::default());
+        Ok(Self { clients, tokens, gate, limiter, rate, metrics, clock })
+    }
+
+    /// Changes how fast a login may call a landscape, from the next call on.
+    pub fn pace(&self, calls_per_hour: u32, burst: u32) {
+        let rate = Rate::hourly(calls_per_hour, burst);
+        *self.rate.write().unwrap_or_else(PoisonError::into_inner) = rate;
     }
 
     /// Sends a request; only an answer of 2xx is a success. A question is repeated at most twice where the connection
@@ -87,9 +103,9 @@ impl Http {
         self.metrics.know_landscape(&address.landscape());
     }
 
-    /// Forgets tokens, rejected logins and client certificates: the configuration was read again.
+    /// Forgets tokens and client certificates: the configuration was read again. A login that was rejected stays so.
     pub fn forget(&self) {
-        self.tokens.forget();
+        self.tokens.forget(self.clock.monotonic());
         self.clients.forget();
     }
 
@@ -114,29 +130,73 @@ impl Http {
 
     async fn once(&self, request: &Request, login: Option<&Login>) -> Result<Reply, HttpError> {
         self.clients.check(&request.to)?;
-        let host = request.to.host();
-        let caller = (host.clone(), login.map(|login| login.caller));
-        if let Some(until) = self.gate.closed_until(&caller, self.clock.now()) {
-            let text = format!("{} was not sent: `{host}` asked for a pause until {until}", request.what());
-            let mut error = HttpError::new(Class::Throttled, text);
-            error.not_before = Some(until);
-            return Err(error);
-        }
+        let caller = (request.to.host(), login.map(|login| login.caller));
+        let (lane, rate) = self.lane(request, &caller);
+        self.may_call(request, &caller)?;
+        self.take_turn(request, &caller, &lane, rate).await?;
+        // While it stood in line, others may have been told to pause.
+        self.may_call(request, &caller)?;
         let certificate = login.filter(|login| login.token_url == request.to).and_then(Login::certificate);
         let started = self.clock.monotonic();
         let outcome = match self.clients.exchange(request, certificate).await {
             Ok(reply) => self.judge(request, reply),
             Err(mishap) => Err(lost(request, &mishap)),
         };
-        let took = self.clock.monotonic().saturating_sub(started);
+        let now = self.clock.monotonic();
         let class = outcome.as_ref().err().map(|error| error.class);
+        let took = now.saturating_sub(started);
         self.metrics.upstream(&request.to.landscape(), request.operation, took, class);
         if let Err(error) = &outcome
             && error.class == Class::Throttled
         {
-            self.gate.close(caller, self.clock.now(), error.not_before);
+            let pause = error.reply.as_ref().and_then(|reply| self.pause(reply));
+            let pause = self.gate.close(caller, now, pause);
+            self.limiter.drain(&lane, rate, now);
+            self.metrics.throttled(&request.to.landscape(), "server");
+            self.metrics.throttled_until(&request.to.landscape(), after(self.clock.now(), pause));
         }
         outcome
+    }
+
+    /// The line in which a request stands, and how fast it is served: tokens are counted per endpoint, whoever asks.
+    fn lane(&self, request: &Request, caller: &Caller) -> (Caller, Rate) {
+        if request.operation == "token" {
+            return ((request.to.without_query().as_str().to_owned(), None), Rate::TOKENS);
+        }
+        (caller.clone(), *self.rate.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Refuses a call while a pause is on that a 429 asked for.
+    fn may_call(&self, request: &Request, caller: &Caller) -> Result<(), HttpError> {
+        let Some(left) = self.gate.closed_for(caller, self.clock.monotonic()) else { return Ok(()) };
+        self.metrics.throttled(&request.to.landscape(), "pause");
+        let until = after(self.clock.now(), left);
+        Err(not_sent(request, &format!("`{}` asked for a pause until {until}", caller.0), until))
+    }
+
+    /// Waits in line for a few seconds, or refuses the call with the time of its turn.
+    async fn take_turn(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        lane: &Caller,
+        rate: Rate,
+    ) -> Result<(), HttpError> {
+        let landscape = request.to.landscape();
+        let who = (request.operation, request.to.as_str(), caller.1);
+        let who = fnv1a(format!("{who:?}").as_bytes());
+        match self.limiter.pass(lane, who, rate, self.clock()).await {
+            Ok(waited) => {
+                self.metrics.throttle_waited(&landscape, waited);
+                Ok(())
+            }
+            Err(wait) => {
+                self.metrics.throttled(&landscape, "limiter");
+                let until = after(self.clock.now(), wait);
+                let why = format!("the line at `{}` is long, and its turn comes at {until}", caller.0);
+                Err(not_sent(request, &why, until))
+            }
+        }
     }
 
     fn judge(&self, request: &Request, reply: Reply) -> Result<Reply, HttpError> {
@@ -150,7 +210,7 @@ impl Http {
         } else {
             redact::redact_knowing(&reply.body, &request.secrets())
         };
-        let not_before = reply.retry_after.as_deref().and_then(|text| self.not_before(text, reply.date));
+        let not_before = self.pause(&reply).map(|pause| after(self.clock.now(), pause));
         let repeatable = matches!(status, 502..=504) && not_before.is_none();
         Err(HttpError {
             class,
@@ -163,11 +223,18 @@ impl Http {
         })
     }
 
-    /// A wait is measured on the clock of the one who asks for it, and kept on ours.
-    fn not_before(&self, text: &str, their_now: Option<Timestamp>) -> Option<Timestamp> {
-        let now = self.clock.now();
-        retry_after::wait(text, their_now.unwrap_or(now)).map(|wait| after(now, wait))
+    /// How long an answer asks to wait, measured on the clock of the one who asks for it.
+    fn pause(&self, reply: &Reply) -> Option<Duration> {
+        let text = reply.retry_after.as_deref()?;
+        retry_after::wait(text, reply.date.unwrap_or_else(|| self.clock.now()))
     }
+}
+
+/// The error of a call that was kept back.
+fn not_sent(request: &Request, why: &str, until: Timestamp) -> HttpError {
+    let mut error = HttpError::new(Class::Throttled, format!("{} was not sent: {why}", request.what()));
+    error.not_before = Some(until);
+    error
 }
 
 fn lost(request: &Request, mishap: &Mishap) -> HttpError {

@@ -110,8 +110,9 @@ impl Slot {
                 state.renew_from = now + RENEWAL_PAUSE;
                 if error.class.is_login() {
                     state.renew_from = now + REJECTED_FOR;
-                    let remembered =
-                        error.clone().advising("not tried again for 10 minutes or until a reload");
+                    let remembered = error
+                        .clone()
+                        .advising("not tried again for 10 minutes, unless a reload finds another secret");
                     state.rejected = Some((now + REJECTED_FOR, remembered));
                 }
                 state.failed = Some(error.clone());
@@ -165,8 +166,16 @@ impl Tokens {
         }
     }
 
-    pub(super) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Forgets everything but the rejections: another secret is another login, and the same one read again is as
+    /// wrong as before.
+    pub(super) fn forget(&self, now: Duration) {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rejected = slots.iter().filter_map(|(id, slot)| {
+            let rejected = slot.state().rejected.clone().filter(|(until, _)| now < *until)?;
+            let state = State { rejected: Some(rejected), ..State::default() };
+            Some((*id, Arc::new(Slot { state: Mutex::new(state), ..Slot::default() })))
+        });
+        *slots = rejected.collect();
     }
 
     fn slot(&self, id: [u8; 32], now: Duration) -> Arc<Slot> {

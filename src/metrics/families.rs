@@ -1,7 +1,8 @@
 //! The families that live in the registry.
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    CounterVec, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
 };
 
 const UPSTREAM_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -15,6 +16,12 @@ impl Shop {
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         let family =
             IntCounterVec::new(Opts::new(name, help), labels).expect("the name and labels are valid");
+        self.0.register(Box::new(family.clone())).expect("each name is registered once");
+        family
+    }
+
+    fn sums(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        let family = CounterVec::new(Opts::new(name, help), labels).expect("the name and labels are valid");
         self.0.register(Box::new(family.clone())).expect("each name is registered once");
         family
     }
@@ -58,6 +65,8 @@ pub(super) struct Upstream {
     pub(super) failures: IntCounterVec,
     pub(super) duration: HistogramVec,
     pub(super) retries: IntCounterVec,
+    pub(super) throttled: IntCounterVec,
+    pub(super) throttle_wait: CounterVec,
 }
 
 impl Upstream {
@@ -83,6 +92,16 @@ impl Upstream {
                 "rekeyd_upstream_retries_total",
                 "Requests to an upstream that were repeated.",
                 &["operation"],
+            ),
+            throttled: shop.counters(
+                "rekeyd_upstream_throttled_total",
+                "Requests that the server refused with 429, or that were not sent: during a pause it asked for, or by the own limiter.",
+                &["landscape", "class"],
+            ),
+            throttle_wait: shop.sums(
+                "rekeyd_upstream_throttle_wait_seconds_total",
+                "Time requests waited for their turn before they were sent.",
+                &["landscape"],
             ),
         }
     }

@@ -8,6 +8,8 @@
 mod families;
 mod snapshot;
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
@@ -42,6 +44,9 @@ pub const OPERATIONS: [&str; 13] = [
 /// Why a wish to rotate was not acted upon: the closed set of the label `class` of `rekeyd_triggers_ignored_total`.
 pub const IGNORED: [&str; 7] = ["coalesced", "cooldown", "held", "fuse", "halted", "standby", "draining"];
 
+/// Who kept a request back: the closed set of the label `class` of `rekeyd_upstream_throttled_total`.
+pub const THROTTLED: [&str; 3] = ["server", "pause", "limiter"];
+
 /// What the own listener is asked for.
 pub const PAGES: [&str; 6] = ["metrics", "healthy", "ready", "status", "page", "other"];
 
@@ -63,6 +68,8 @@ pub struct Metrics {
     rotation: Rotations,
     process: Process,
     records: Records,
+    /// The pauses that are on, by landscape.
+    pauses: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Metrics {
@@ -74,6 +81,7 @@ impl Metrics {
             rotation: Rotations::new(&shop),
             process: Process::new(&shop),
             records: Records::new(&shop),
+            pauses: Mutex::default(),
             registry: shop.0,
         };
         metrics.zero();
@@ -157,6 +165,10 @@ impl Metrics {
 
     /// Makes the upstream series of a landscape exist at zero.
     pub fn know_landscape(&self, landscape: &str) {
+        for class in THROTTLED {
+            self.upstream.throttled.with_label_values(&[landscape, class]);
+        }
+        self.upstream.throttle_wait.with_label_values(&[landscape]);
         for operation in OPERATIONS {
             self.upstream.requests.with_label_values(&[landscape, operation]);
             for class in Class::ALL {
@@ -177,6 +189,23 @@ impl Metrics {
     /// One request to an upstream is being repeated.
     pub fn upstream_retry(&self, operation: &str) {
         self.upstream.retries.with_label_values(&[operation]).inc();
+    }
+
+    /// One request was throttled, by one of [`THROTTLED`].
+    pub fn throttled(&self, landscape: &str, class: &str) {
+        self.upstream.throttled.with_label_values(&[landscape, class]).inc();
+    }
+
+    /// A landscape asks for a pause; of several the last one to end is shown.
+    pub fn throttled_until(&self, landscape: &str, until: Timestamp) {
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pauses.entry(landscape.to_owned()).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    /// One request has waited for its turn.
+    pub fn throttle_waited(&self, landscape: &str, waited: Duration) {
+        self.upstream.throttle_wait.with_label_values(&[landscape]).inc_by(waited.as_secs_f64());
     }
 
     /// One event was journalled; `before` and `after` are the record around it.
@@ -291,6 +320,9 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail and gathered families are valid");
         text.extend_from_slice(snapshot::write(views, now).as_bytes());
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.retain(|_, until| *until > now);
+        text.extend_from_slice(snapshot::pauses(&pauses).as_bytes());
         text
     }
 }

@@ -81,6 +81,20 @@ pub(super) fn write(views: &[View], now: Timestamp) -> String {
     text
 }
 
+/// The pauses that landscapes asked for, until when.
+pub(super) fn pauses(pauses: &BTreeMap<String, Timestamp>) -> String {
+    let mut until = Family::new(
+        "rekeyd_upstream_throttled_until_timestamp_seconds",
+        "End of the pause that the landscape asked for; absent while there is none.",
+    );
+    for (landscape, at) in pauses {
+        until.set(&[("landscape", landscape)], seconds(*at));
+    }
+    let mut text = String::new();
+    until.finish(&mut text);
+    text
+}
+
 fn per_tenant(views: &[View], text: &mut String) {
     let mut configured = Family::new(
         "rekeyd_credentials_configured",

@@ -109,7 +109,7 @@ fn syntax_and_schedules() {
         &[
             "REKEYD__CONCURRENCY: error: `concurrency` is `many`: expected a whole number from 1 to 1024",
             "REKEYD__HTTP__ALLOW_HTTP: error: `allow-http` in `[http]` is `1`: expected `true` or `false`",
-            "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `allow-http`; did you mean `read-timeout`?",
+            "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `calls-per-hour`, `burst`, `allow-http`; did you mean `read-timeout`?",
             "REKEYD__LOG__LEVEL: error: `level` in `[log]` is empty: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
             "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
             "REKEYD__WEB: error: `web` is a text: expected a section `[web]`",
