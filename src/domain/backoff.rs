@@ -41,7 +41,8 @@ pub fn delay(
     let full = Duration::from_secs(LADDER[rung]);
     let spread = fnv1a(format!("{credential}#{failures}").as_bytes()) % 1000;
     let jittered = full / 2 + full / 2 * u32::try_from(spread).expect("below a thousand") / 1000;
-    let capped = remaining.map_or(jittered, |left| jittered.min(left / 16));
+    // A deadline that has passed is none: calls stay bounded by the ladder.
+    let capped = remaining.filter(|left| !left.is_zero()).map_or(jittered, |left| jittered.min(left / 16));
     let floored = if class.is_login() { capped.max(LOGIN_FLOOR) } else { capped };
     floored.max(FLOOR)
 }

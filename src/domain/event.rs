@@ -93,6 +93,9 @@ pub enum Event {
         generation: u32,
         /// The environment.
         pin: Pin,
+        /// Keys that rekeyd made and that are not in use: they are known, and stay.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<KeyName, Role>,
     },
     /// A person asked for something.
     Wished(Wish),

@@ -53,7 +53,7 @@ pub enum HaltReason {
         /// Its name.
         name: KeyName,
     },
-    /// A key of ours with a higher generation exists: a restored backup, or a second instance.
+    /// A key of ours that the journal does not know exists: a restored backup, or a second instance.
     NewerGeneration {
         /// Its name.
         name: KeyName,
@@ -189,7 +189,10 @@ impl fmt::Display for HaltReason {
                 )
             }
             Self::NewerGeneration { name } => {
-                write!(f, "the issuer has `{name}`, which is newer than anything in the journal")
+                write!(
+                    f,
+                    "the issuer has `{name}`, which rekeyd made and this journal does not know: another instance, or an older journal"
+                )
             }
             Self::PinMismatch { what } => {
                 write!(f, "the configuration points elsewhere than the journal: {what}")

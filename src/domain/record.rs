@@ -126,6 +126,8 @@ pub struct Record {
     pub delete_sent: Option<(KeyName, Timestamp)>,
     /// Old keys that stay because rekeyd did not make them.
     pub left: BTreeMap<KeyName, Role>,
+    /// Keys of ours that went, the newest last; a listing may show one of them late.
+    pub gone: Vec<KeyName>,
     /// The last rotation that ended.
     pub outcome: Option<Outcome>,
     /// The last that succeeded.
@@ -147,6 +149,20 @@ impl Record {
     /// Whether a hold is in force at `now`.
     pub fn is_held(&self, now: Timestamp) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.until.is_none_or(|until| now < until))
+    }
+
+    /// Whether the journal knows a key of this name.
+    pub fn knows(&self, name: &KeyName) -> bool {
+        let chosen = match &self.stage {
+            Stage::Creating { names, .. } => names.values().any(|chosen| chosen == name),
+            Stage::Restoring { pending, .. } => pending.values().any(|chosen| chosen == name),
+            _ => false,
+        };
+        chosen
+            || self.stage.keys().iter().any(|(_, key)| key.name == *name)
+            || self.abandoned.contains_key(name)
+            || self.left.contains_key(name)
+            || self.gone.contains(name)
     }
 
     /// When the stage counts as stuck; `None` where it may last for ever.

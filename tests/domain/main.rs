@@ -4,7 +4,10 @@
 mod backoff;
 mod corners;
 mod evidence;
+mod fleet;
 mod names;
+mod proving;
+mod strangers;
 mod walk;
 mod window;
 mod words;

@@ -72,7 +72,15 @@ fn every_event_is_told() {
         let text = tell(&event);
         assert!(text.contains(expected), "{}: {text}", event.name());
     };
-    check(Event::Adopted { live: keys, generation: 0, pin: policy().pin }, "`first`");
+    check(
+        Event::Adopted {
+            live: keys,
+            generation: 0,
+            pin: policy().pin,
+            others: std::collections::BTreeMap::new(),
+        },
+        "`first`",
+    );
     check(Event::Pushed, "backoff is over");
     let names = BTreeMap::from([(Role::Cirt, name("fresh"))]);
     let rotation = RotationId::new(&credential(), 3, 7);

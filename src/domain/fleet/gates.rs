@@ -178,7 +178,7 @@ pub fn time_to_end(
     let limit = rules.fuse_limit(size);
     let used = fleet.admitted_lately(now).min(limit);
     let days = (remaining.saturating_sub(limit - used)).div_ceil(limit);
-    let opens = fleet.fuse_opens_at(limit, now).map_or(Duration::ZERO, |at| between(now, at));
+    let opens = fleet.fuse_opens_at(limit, now).map_or(super::FUSE_SPAN, |at| between(now, at));
     let by_fuse = if days == 0 {
         Duration::ZERO
     } else {

@@ -6,12 +6,13 @@ use crate::domain::Timestamp;
 use crate::domain::between;
 use crate::domain::event::{Entry, Event, Wish};
 use crate::domain::evidence::Grade;
+use crate::domain::halt::HaltReason;
 use crate::domain::names::{KeyName, Role};
 use crate::domain::record::{Asked, Halt, Hold, Outcome, Record, Rotation, Trouble};
 use crate::domain::stage::Stage;
 
-/// Names that are kept to be cleared away should they turn up late; older ones are forgotten.
-const ABANDONED_LIMIT: usize = 16;
+/// Names that are kept of each kind, for keys that turn up late; older ones are forgotten.
+const NAMES_LIMIT: usize = 16;
 
 /// Whether an event that does not move the stage may stand beside it.
 pub(super) fn stand_beside(stage: &Stage, event: &Event) -> bool {
@@ -53,8 +54,9 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
 
 fn progress(record: &mut Record, event: &Event, at: Timestamp) {
     match event {
-        Event::Adopted { generation, pin, .. } => {
+        Event::Adopted { generation, pin, others, .. } => {
             record.readopt = false;
+            record.left.extend(others.iter().map(|(name, role)| (name.clone(), *role)));
             record.generation = record.generation.max(*generation);
             record.pin = pin.clone();
         }
@@ -99,6 +101,9 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             }
         }
         Event::Gone { name, .. } => {
+            record.gone.push(name.clone());
+            let surplus = record.gone.len().saturating_sub(NAMES_LIMIT);
+            record.gone.drain(..surplus);
             // A pending name stays watched for: its create may still take effect.
             if matches!(record.stage, Stage::Settled { .. }) {
                 record.abandoned.remove(name);
@@ -112,7 +117,7 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
 
 fn remember(names: &mut BTreeMap<KeyName, Role>, name: &KeyName, role: Role) {
     names.insert(name.clone(), role);
-    while names.len() > ABANDONED_LIMIT {
+    while names.len() > NAMES_LIMIT {
         names.pop_first();
     }
 }
@@ -132,6 +137,9 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
         Wish::Hold { until, reason } => record.hold = Some(Hold { until: *until, reason: reason.clone() }),
         Wish::Unhold => record.hold = None,
         Wish::Resume | Wish::Confirm => {
+            if *wish == Wish::Confirm {
+                acquaint(record);
+            }
             record.readopt = *wish == Wish::Confirm && matches!(record.stage, Stage::Settled { .. });
             record.halt = None;
             record.same_secret = None;
@@ -140,6 +148,18 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
             record.pushed = true;
             record.entered_at = at;
         }
+    }
+}
+
+/// A person says that the key nobody knew may stay.
+fn acquaint(record: &mut Record) {
+    let Some(HaltReason::NewerGeneration { name }) = record.halt.as_ref().map(|halt| &halt.reason) else {
+        return;
+    };
+    let name = name.clone();
+    if let Some(ours) = name.parse_ours() {
+        record.generation = record.generation.max(ours.generation);
+        remember(&mut record.left, &name, ours.role);
     }
 }
 

@@ -70,7 +70,7 @@ pub fn fold<'a>(
 }
 
 fn adopted(entry: &Entry) -> Option<Record> {
-    let Event::Adopted { live, generation, pin } = &entry.event else { return None };
+    let Event::Adopted { live, generation, pin, others } = &entry.event else { return None };
     Some(Record {
         credential: entry.credential.clone(),
         stage: Stage::Settled { live: live.clone() },
@@ -90,7 +90,8 @@ fn adopted(entry: &Entry) -> Option<Record> {
         readopt: false,
         abandoned: BTreeMap::new(),
         delete_sent: None,
-        left: BTreeMap::new(),
+        left: others.clone(),
+        gone: Vec::new(),
         outcome: None,
         succeeded_at: None,
         grade: Grade::Nothing,

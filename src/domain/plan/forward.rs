@@ -18,7 +18,7 @@ pub(super) fn creating(
     sent: &BTreeMap<Role, Timestamp>,
     made: &KeySet,
 ) -> Plan {
-    if let Some((step, cause)) = sight.exhausted().filter(|_| !super::by_hand(sight.record)) {
+    if let Some((step, cause)) = sight.exhausted().filter(|_| !super::refusal::by_hand(sight.record)) {
         return sight.turn_back(format!("`{step}` was refused too often: {cause}"));
     }
     if sight.overtime() {
@@ -137,7 +137,43 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
     if sight.overtime() {
         return Plan::halt(HaltReason::TimeInStage { stage: "delivering".to_owned() });
     }
-    Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work")
+    match absent(sight, fresh) {
+        None => Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work"),
+        Some(Absent::Perhaps(plan)) => plan,
+        Some(Absent::Surely(name)) => {
+            sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"))
+        }
+    }
+}
+
+/// A key that is to be delivered and was not seen at the issuer just now.
+pub(super) enum Absent {
+    /// It could not be seen, or may be listed late.
+    Perhaps(Plan),
+    /// It is gone.
+    Surely(KeyName),
+}
+
+/// What speaks against delivering `keys`: a consumer is given nothing that does not exist.
+pub(super) fn absent(sight: &Sight<'_>, keys: &KeySet) -> Option<Absent> {
+    for (role, key) in keys {
+        let Some(sightings) = sight.observation.of_role(*role) else {
+            let plan = match sight.observation.keys.failure() {
+                Some(failure) => sight.blind("the issuer", failure),
+                None => sight.poll("not-looked", "the issuer was not looked at"),
+            };
+            return Some(Absent::Perhaps(plan));
+        };
+        let seen = sightings.iter().any(|seen| seen.key.id == key.id && seen.state == KeyState::Ready);
+        if !seen {
+            let visible = after(sight.record.entered_at, sight.policy.lag);
+            let late = sight.now < visible && sight.now >= sight.record.entered_at;
+            let plan =
+                || sight.poll("may-show-up", format!("`{}` is not listed, and may show up late", key.name));
+            return Some(if late { Absent::Perhaps(plan()) } else { Absent::Surely(key.name.clone()) });
+        }
+    }
+    None
 }
 
 pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> Plan {

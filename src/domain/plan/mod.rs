@@ -11,29 +11,30 @@
 //! 6. No key is deleted without a [`Permit`].
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::event::{CONFIRM, Event, Trigger};
 use super::evidence::{Baseline, Basis};
-use super::failure::{Class, Failure};
+use super::failure::Failure;
 use super::halt::HaltReason;
 use super::key::{Key, KeySet};
 use super::names::{KeyName, Role};
 use super::observation::{Looks, Observation};
 use super::policy::Policy;
-use super::proof::{Permit, pin_difference};
+use super::proof::Permit;
 use super::record::Record;
 use super::stage::Stage;
 use super::{Timestamp, after, backoff};
 
 mod forward;
 mod proving;
+mod refusal;
 mod restoring;
 mod retiring;
 mod settled;
 
+pub use refusal::retry_at;
 pub use settled::{adoption, rotation_due, window_end};
 
 /// One thing to do.
@@ -203,7 +204,7 @@ impl Sight<'_> {
             &self.record.credential,
             failure,
             self.observation.blind.max(1),
-            self.record.deadline(self.policy),
+            refusal::time_limit(self.policy, self.record),
             self.now,
         );
         Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"))
@@ -243,53 +244,31 @@ impl Sight<'_> {
 /// What the engine must look at before it plans. Nothing where no look could matter.
 pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks {
     let Some(record) = record else { return Looks { keys: true, status: true, content: false } };
-    if refusal(policy, record, now).is_some() {
+    if refusal::refusal(policy, record, now).is_some() {
         return Looks::default();
     }
     match &record.stage {
         Stage::Settled { .. } => Looks { keys: true, status: true, content: false },
         Stage::Testing { fresh, tested, .. } if tested.len() < fresh.len() => Looks::default(),
-        Stage::Creating { .. } | Stage::Restoring { delivered: false, .. } => {
-            Looks { keys: true, ..Looks::default() }
-        }
+        Stage::Creating { .. }
+        | Stage::Delivering { .. }
+        | Stage::Restoring { delivered: false, .. }
+        | Stage::Restoring { watch: None, .. } => Looks { keys: true, ..Looks::default() },
         Stage::Testing { .. } | Stage::Provisioning { .. } | Stage::Restoring { .. } => {
             Looks { keys: false, status: true, content: true }
         }
-        Stage::Delivering { .. } => Looks::default(),
         Stage::Soaking { .. } | Stage::Retiring { .. } => Looks { keys: true, status: true, content: true },
     }
-}
-
-/// No failure is waited for longer. A later instant was written before the clock was set back.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
-
-/// Why nothing may be done, seen without looking at anything.
-fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
-    if let Some(halt) = &record.halt {
-        let plan = Plan::rest(NextLook::Schedule, "halted", halt.reason.to_string());
-        return Some(plan.person(halt.reason.remedy(&record.credential)));
-    }
-    if let Some(what) = pin_difference(&record.pin, &policy.pin).filter(|_| !record.readopt) {
-        return Some(Plan::halt(HaltReason::PinMismatch { what }));
-    }
-    let waits = record.trouble.retry_at.filter(|at| now < *at && *at <= after(now, LONGEST_WAIT))?;
-    let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
-    let step = record.trouble.step.as_deref().unwrap_or("step");
-    let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));
-    Some(if by_hand(record) { plan.person(cause) } else { plan })
-}
-
-/// Whether the issuer cannot make keys and a person must: the failure says which key, and where to.
-fn by_hand(record: &Record) -> bool {
-    let not_found = record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound);
-    not_found && matches!(record.stage, Stage::Creating { .. })
 }
 
 /// The next step of one credential.
 pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation, now: Timestamp) -> Plan {
     let Some(record) = record else { return settled::adopt(policy, observation, now) };
-    if let Some(refusal) = refusal(policy, record, now) {
+    if let Some(refusal) = refusal::refusal(policy, record, now) {
         return refusal;
+    }
+    if let Some(halt) = refusal::stranger(record, observation) {
+        return Plan::halt(halt);
     }
     let sight = Sight { policy, record, observation, now };
     match &record.stage {
@@ -308,28 +287,6 @@ pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation,
             }
         }
     }
-}
-
-/// When a step that failed is tried again.
-pub fn retry_at(
-    policy: &Policy,
-    record: &Record,
-    step: &Step,
-    failure: &Failure,
-    now: Timestamp,
-) -> Timestamp {
-    // A fresh key takes time to become known: a refusal then is "not yet", and no account is at risk.
-    let not_yet = matches!(step, Step::Test { .. }) && failure.class.is_login();
-    if not_yet {
-        return after(now, policy.poll);
-    }
-    // A person makes the key: its name is looked for again and again.
-    if matches!(step, Step::Create { .. }) && failure.class == Class::NotFound {
-        return after(now, policy.poll * 4);
-    }
-    let failures = record.trouble.failures + 1;
-    let deadline = record.deadline(policy);
-    backoff::retry_at(&record.credential, failure, failures, deadline, now)
 }
 
 /// The names of fresh keys, one per role.

@@ -1,5 +1,6 @@
 //! Restoring: clear away what was never delivered, or put the old set back and prove it.
 
+use super::forward::Absent;
 use super::{Names, Plan, Sight, Step, forward, proving};
 use crate::domain::after;
 use crate::domain::event::Event;
@@ -99,5 +100,13 @@ fn deliver(sight: &Sight<'_>, live: &KeySet) -> Plan {
     if sight.overtime() {
         return Plan::halt(HaltReason::TimeInStage { stage: "restoring".to_owned() });
     }
-    Plan::go(Step::Deliver { keys: live.clone() }, "put-back", "the old credential is put back")
+    match forward::absent(sight, live) {
+        None => Plan::go(Step::Deliver { keys: live.clone() }, "put-back", "the old credential is put back"),
+        Some(Absent::Perhaps(plan)) => plan,
+        Some(Absent::Surely(name)) => {
+            let role = live.iter().find(|(_, key)| key.name == name).map(|(role, _)| *role);
+            let role = role.expect("the absent key is one of the set");
+            Plan::halt(HaltReason::LiveKeyGone { role, name })
+        }
+    }
 }

@@ -30,6 +30,13 @@ pub(super) fn adopt(policy: &Policy, observation: &Observation, now: Timestamp) 
             );
         }
     };
+    if let Some(name) = lost_journal(policy, sightings) {
+        let why = format!(
+            "the journal knows nothing, and the issuer has `{name}`, which rekeyd made: the journal was lost or belongs to \
+             another instance; put it back, or name the keys in use with `credential.keys.<role>.key`"
+        );
+        return Plan::rest(NextLook::Schedule, "not-adopted", why.clone()).person(why);
+    }
     match adoption(policy, sightings) {
         Ok(live) => {
             Plan::note(adopted(policy, live, sightings), "adopt", "one key per role: these are in use")
@@ -38,12 +45,24 @@ pub(super) fn adopt(policy: &Policy, observation: &Observation, now: Timestamp) 
     }
 }
 
+/// A key of ours where the journal knows of none, and no person said which keys are in use.
+fn lost_journal<'a>(policy: &Policy, sightings: &'a Sightings) -> Option<&'a KeyName> {
+    let named = policy.roles.iter().all(|role| policy.in_use.contains_key(role));
+    let mut ours = sightings.values().flatten().filter(|seen| seen.key.name.is_of(&policy.credential));
+    ours.next().filter(|_| !named).map(|seen| &seen.key.name)
+}
+
 fn adopted(policy: &Policy, live: KeySet, sightings: &Sightings) -> Event {
-    Event::Adopted {
-        live,
-        generation: newest_generation(&policy.credential, sightings),
-        pin: policy.pin.clone(),
-    }
+    let spare = |seen: &Sighting| {
+        seen.key.name.is_of(&policy.credential) && live.values().all(|key| key.name != seen.key.name)
+    };
+    let of_role = |(role, seen): (&Role, &Vec<Sighting>)| {
+        let spares = seen.iter().filter(|seen| spare(seen)).map(|seen| (seen.key.name.clone(), *role));
+        spares.collect::<Vec<_>>()
+    };
+    let others = sightings.iter().flat_map(of_role).collect();
+    let generation = newest_generation(&policy.credential, sightings);
+    Event::Adopted { live, generation, pin: policy.pin.clone(), others }
 }
 
 /// Which keys are in use, as far as the issuer can tell: one per role, or the ones the operator named. Age alone
@@ -112,7 +131,7 @@ pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
     if let Some(role) = sight.record.same_secret {
         return Plan::halt(HaltReason::SameSecret { role });
     }
-    if let Some(halt) = contradiction(sight.record, live, sightings) {
+    if let Some(halt) = missing(live, sightings) {
         return Plan::halt(halt);
     }
     if let Some(plan) = clear_late_comers(sight, sightings) {
@@ -121,21 +140,28 @@ pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
     begin_or_rest(sight, live, sightings)
 }
 
-/// What the issuer shows that cannot be if only we were at work.
-fn contradiction(record: &Record, live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
+/// A key in use that is gone, which cannot be if only we were at work.
+fn missing(live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
     for (role, key) in live {
         let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
         if !seen.iter().any(|sighting| sighting.key.id == key.id) {
             return Some(HaltReason::LiveKeyGone { role: *role, name: key.name.clone() });
         }
     }
-    let newer = |seen: &&Sighting| {
+    None
+}
+
+/// A key of ours that is as new as the newest in the journal, and that the journal does not know: this journal is an
+/// old backup, or another instance works with a journal of its own (facts: rotation, R6).
+pub(super) fn stranger(record: &Record, sightings: &Sightings) -> Option<HaltReason> {
+    let is_strange = |seen: &&Sighting| {
         let name = &seen.key.name;
         name.is_of(&record.credential)
-            && name.parse_ours().is_some_and(|ours| ours.generation > record.generation)
+            && name.parse_ours().is_some_and(|ours| ours.generation >= record.generation)
+            && !record.knows(name)
     };
-    let newest = sightings.values().flatten().find(newer)?;
-    Some(HaltReason::NewerGeneration { name: newest.key.name.clone() })
+    let stranger = sightings.values().flatten().find(is_strange)?;
+    Some(HaltReason::NewerGeneration { name: stranger.key.name.clone() })
 }
 
 /// Keys whose create was given up and took effect after all.

@@ -72,7 +72,7 @@ samples! {
 samples! {
     /// Every event but the wishes and halts beyond their first.
     plain_events: Event {
-        Event::Adopted { .. } => [Event::Adopted { live: by_role(key()), generation: 7, pin: pin() }],
+        Event::Adopted { .. } => [Event::Adopted { live: by_role(key()), generation: 7, pin: pin(), others: BTreeMap::from([(name(), Role::Cirt)]) }],
         Event::Wished(_) => [Event::Wished(Wish::Confirm)],
         Event::Pushed => [Event::Pushed],
         Event::Begun { .. } => [Event::Begun {

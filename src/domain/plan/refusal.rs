@@ -1,0 +1,74 @@
+//! What stops a credential before its stage is asked: a halt, another environment, a key nobody knows, a wait.
+
+use std::time::Duration;
+
+use super::{NextLook, Plan, Step, settled, window_end};
+use crate::domain::failure::{Class, Failure};
+use crate::domain::halt::HaltReason;
+use crate::domain::observation::Observation;
+use crate::domain::policy::Policy;
+use crate::domain::proof::pin_difference;
+use crate::domain::record::Record;
+use crate::domain::stage::Stage;
+use crate::domain::{Timestamp, after, backoff};
+
+/// No failure is waited for longer. A later instant was written before the clock was set back.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// Why nothing may be done, seen without looking at anything.
+pub(super) fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
+    if let Some(halt) = &record.halt {
+        let plan = Plan::rest(NextLook::Schedule, "halted", halt.reason.to_string());
+        return Some(plan.person(halt.reason.remedy(&record.credential)));
+    }
+    if let Some(what) = pin_difference(&record.pin, &policy.pin).filter(|_| !record.readopt) {
+        return Some(Plan::halt(HaltReason::PinMismatch { what }));
+    }
+    let waits = record.trouble.retry_at.filter(|at| now < *at && *at <= after(now, LONGEST_WAIT))?;
+    let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
+    let step = record.trouble.step.as_deref().unwrap_or("step");
+    let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));
+    Some(if by_hand(record) { plan.person(cause) } else { plan })
+}
+
+/// A key of ours that the journal does not know, unless a person has just said that the issuer is right.
+pub(super) fn stranger(record: &Record, observation: &Observation) -> Option<HaltReason> {
+    let sightings = observation.keys.known().filter(|_| !record.readopt)?;
+    settled::stranger(record, sightings)
+}
+
+/// Until when the failures of a step may be waited for: the stage's own limit, or while settled the end of the keys.
+pub(super) fn time_limit(policy: &Policy, record: &Record) -> Option<Timestamp> {
+    match &record.stage {
+        Stage::Settled { live } => window_end(policy, live).ok().flatten(),
+        _ => record.deadline(policy),
+    }
+}
+
+/// Whether the issuer cannot make keys and a person must: the failure says which key, and where to.
+pub(super) fn by_hand(record: &Record) -> bool {
+    let not_found = record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound);
+    not_found && matches!(record.stage, Stage::Creating { .. })
+}
+
+/// When a step that failed is tried again.
+pub fn retry_at(
+    policy: &Policy,
+    record: &Record,
+    step: &Step,
+    failure: &Failure,
+    now: Timestamp,
+) -> Timestamp {
+    // A fresh key takes time to become known: a refusal then is "not yet", and no account is at risk.
+    let not_yet = matches!(step, Step::Test { .. }) && failure.class.is_login();
+    if not_yet {
+        return after(now, policy.poll);
+    }
+    // A person makes the key: its name is looked for again and again.
+    if matches!(step, Step::Create { .. }) && failure.class == Class::NotFound {
+        return after(now, policy.poll * 4);
+    }
+    let failures = record.trouble.failures + 1;
+    let deadline = time_limit(policy, record);
+    backoff::retry_at(&record.credential, failure, failures, deadline, now)
+}

@@ -1,0 +1,126 @@
+//! Keys of ours that the journal does not know: restored backups, clones, a journal that was lost.
+
+use std::time::Duration;
+
+use rekeyd::domain::after;
+use rekeyd::domain::event::{Trigger, Wish};
+use rekeyd::domain::fleet::Pass;
+use rekeyd::domain::fold;
+use rekeyd::domain::halt::HaltReason;
+use rekeyd::domain::names::{KeyName, Role};
+use rekeyd::domain::stage::Phase;
+
+use super::policy;
+use super::walk::{count, is_settled_again, phase, timeline, walk};
+use super::world::{Manners, World};
+
+fn rotate() -> Wish {
+    Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() }
+}
+
+fn is_halted_by_a_stranger(world: &World) -> bool {
+    let halt = world.record.as_ref().and_then(|record| record.halt.as_ref());
+    halt.is_some_and(|halt| matches!(halt.reason, HaltReason::NewerGeneration { .. }))
+}
+
+/// Puts a key of the generation under way beside ours, as a clone of this instance would.
+fn add_of_a_clone(world: &mut World) {
+    let generation = world.record.as_ref().unwrap().generation;
+    let name = KeyName::ours(Role::Cirt, generation, &world.policy.credential, 4711);
+    let now = world.now;
+    world.add(Role::Cirt, name, now);
+}
+
+#[test]
+fn a_clone_at_work_on_the_same_generation_halts_in_every_stage_that_looks() {
+    for wanted in [Phase::Creating, Phase::Delivering, Phase::Soaking, Phase::Retiring] {
+        let mut world = World::new(policy(), 1, 0, Manners::default());
+        assert!(walk(&mut world, 400, |world, _| phase(world) == Some(wanted)), "{}", timeline(&world));
+        let (creates, deletes) = (world.creates, world.deletes.len());
+        add_of_a_clone(&mut world);
+        world.turn();
+        assert!(is_halted_by_a_stranger(&world), "{wanted}: {}", timeline(&world));
+        walk(&mut world, 20, |_, _| false);
+        assert_eq!((world.creates, world.deletes.len()), (creates, deletes), "{wanted}");
+    }
+}
+
+#[test]
+fn a_person_who_confirms_a_stranger_lets_it_stay_and_the_rotation_goes_on() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Soaking)));
+    add_of_a_clone(&mut world);
+    world.turn();
+    world.wish(Wish::Confirm).unwrap();
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 2, "the stranger stays");
+    assert_eq!(world.keys[&Role::Cirt].len(), 2);
+}
+
+#[test]
+fn an_older_backup_of_the_journal_halts_before_anything_is_made_or_deleted() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    let backup = world.journal.clone();
+    world.wish(rotate()).unwrap();
+    assert!(walk(&mut world, 400, |world, _| count(world, "completed") == 2), "{}", timeline(&world));
+    let (creates, deletes) = (world.creates, world.deletes.len());
+    world.journal = backup;
+    world.crash();
+    for _ in 0..50 {
+        world.turn();
+    }
+    assert_eq!(phase(&world), Some(Phase::Halted), "{}", timeline(&world));
+    assert_eq!((world.creates, world.deletes.len()), (creates, deletes));
+}
+
+#[test]
+fn a_lost_journal_adopts_nothing_of_ours_unless_a_person_names_it() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    let made = world.creates;
+    world.journal.clear();
+    world.record = None;
+    world.now = after(world.now, Duration::from_hours(24 * 400));
+    let plan = world.turn();
+    assert_eq!(plan.reason.code, "not-adopted");
+    assert!(plan.reason.person.is_some_and(|what| what.contains("the journal was lost")));
+    walk(&mut world, 20, |_, _| false);
+    assert!(world.record.is_none());
+    assert_eq!(world.creates, made);
+
+    let name = |role: &Role| world.keys[role][0].key.name.clone();
+    world.policy.in_use = Role::ALL.iter().map(|role| (*role, name(role))).collect();
+    assert!(walk(&mut world, 600, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.creates, made + 2);
+}
+
+#[test]
+fn a_key_of_ours_that_went_and_is_listed_late_is_no_stranger() {
+    let mut world = World::new(policy(), 1, 0, Manners { fails: 1, ..Manners::default() });
+    // The consumer fails once: the fresh keys are retired in the end, and bear the newest generation there is.
+    assert!(walk(&mut world, 600, |world, _| count(world, "completed") == 1), "{}", timeline(&world));
+    let gone: Vec<KeyName> = world.record.as_ref().unwrap().gone.clone();
+    assert_eq!(gone.len(), 2, "{}", timeline(&world));
+    let now = world.now;
+    for (role, name) in Role::ALL.into_iter().zip(gone) {
+        world.add(role, name, now);
+    }
+    world.turn();
+    assert_ne!(phase(&world), Some(Phase::Halted), "{}", timeline(&world));
+    let folded = fold::fold(&world.journal).unwrap().remove(&world.policy.credential);
+    assert_eq!(folded, world.record);
+}
+
+#[test]
+fn a_fresh_key_that_somebody_deletes_is_never_delivered() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Delivering)));
+    let held = world.held.clone();
+    world.keys.get_mut(&Role::Cirt).unwrap().pop();
+    for _ in 0..60 {
+        world.turn();
+        assert_eq!(world.held, held, "{}", timeline(&world));
+    }
+    assert_eq!(count(&world, "delivered"), count(&world, "turned-back"), "only the old set is put back");
+}
