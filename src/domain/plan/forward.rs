@@ -139,7 +139,7 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
     }
     match absent(sight, fresh) {
         None => Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work"),
-        Some(Absent::Perhaps(plan)) => plan,
+        Some(Absent::Perhaps(plan)) => *plan,
         Some(Absent::Surely(name)) => {
             sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"))
         }
@@ -149,7 +149,7 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
 /// A key that is to be delivered and was not seen at the issuer just now.
 pub(super) enum Absent {
     /// It could not be seen, or may be listed late.
-    Perhaps(Plan),
+    Perhaps(Box<Plan>),
     /// It is gone.
     Surely(KeyName),
 }
@@ -162,7 +162,7 @@ pub(super) fn absent(sight: &Sight<'_>, keys: &KeySet) -> Option<Absent> {
                 Some(failure) => sight.blind("the issuer", failure),
                 None => sight.poll("not-looked", "the issuer was not looked at"),
             };
-            return Some(Absent::Perhaps(plan));
+            return Some(Absent::Perhaps(Box::new(plan)));
         };
         let seen = sightings.iter().any(|seen| seen.key.id == key.id && seen.state == KeyState::Ready);
         if !seen {
@@ -170,7 +170,11 @@ pub(super) fn absent(sight: &Sight<'_>, keys: &KeySet) -> Option<Absent> {
             let late = sight.now < visible && sight.now >= sight.record.entered_at;
             let plan =
                 || sight.poll("may-show-up", format!("`{}` is not listed, and may show up late", key.name));
-            return Some(if late { Absent::Perhaps(plan()) } else { Absent::Surely(key.name.clone()) });
+            return Some(if late {
+                Absent::Perhaps(Box::new(plan()))
+            } else {
+                Absent::Surely(key.name.clone())
+            });
         }
     }
     None
