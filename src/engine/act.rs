@@ -58,6 +58,9 @@ impl Engine {
             Step::Create { role, name } => {
                 // The intent is on disk, in a commit of its own, before the call that is not idempotent.
                 self.write(unit, hand, Event::CreateSent { role: *role }).await?;
+                if !self.is_leased(hand) {
+                    return Ok(Came::OfItself);
+                }
                 match unit.issuer.create(*role, name).await {
                     Ok(key) => Came::Of(Event::Made { role: *role, key }),
                     Err(failure) => Came::Failed(failure),
@@ -66,7 +69,7 @@ impl Engine {
             Step::Test { role, fresh, old } => {
                 test(unit, hand, *role, fresh, old.as_ref()).await.map_or_else(Came::Failed, Came::Of)
             }
-            Step::Deliver { keys } => deliver(unit, hand, keys).await.map_or_else(Came::Failed, Came::Of),
+            Step::Deliver { keys } => self.deliver(unit, hand, keys).await.unwrap_or_else(Came::Failed),
             Step::Provision { baseline } => match unit.consumer.provision().await {
                 Ok(accepted) => Came::Of(Event::Provisioned {
                     baseline: baseline.clone(),
@@ -89,6 +92,20 @@ impl Engine {
         })
     }
 
+    /// Hands a set over. Reading the secrets may have taken a while, so the lease is looked at once more: who was paused
+    /// for too long must not undo what another instance did since.
+    async fn deliver(&self, unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<Came, Failure> {
+        let mut credential = BTreeMap::new();
+        for (role, key) in keys {
+            credential.insert(*role, Arc::clone(&material(unit, hand, *role, key).await?));
+        }
+        if !self.is_leased(hand) {
+            return Ok(Came::OfItself);
+        }
+        let accepted = unit.consumer.deliver(&credential).await?;
+        Ok(Came::Of(Event::Delivered { upstream_at: accepted.upstream_at }))
+    }
+
     /// The one call that cannot be taken back.
     async fn delete(
         &self,
@@ -109,6 +126,9 @@ impl Engine {
         let _ = material(unit, hand, role, key).await;
         let event = Event::DeleteSent { role, name: key.name.clone(), permit: permit.to_string() };
         self.write(unit, hand, event).await?;
+        if !self.is_leased(hand) {
+            return Ok(Came::OfItself);
+        }
         Ok(match unit.issuer.delete(role, key).await {
             Ok(()) => Came::OfItself,
             Err(failure) => Came::Failed(failure),
@@ -132,15 +152,6 @@ async fn test(
     }
     let grade = unit.consumer.test(role, &secret).await?;
     Ok(Event::Tested { role, grade })
-}
-
-async fn deliver(unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<Event, Failure> {
-    let mut credential = BTreeMap::new();
-    for (role, key) in keys {
-        credential.insert(*role, Arc::clone(&material(unit, hand, *role, key).await?));
-    }
-    let accepted = unit.consumer.deliver(&credential).await?;
-    Ok(Event::Delivered { upstream_at: accepted.upstream_at })
 }
 
 /// Gets a new token with every key, and reads with it where it can.

@@ -104,7 +104,7 @@ impl Engine {
     }
 
     /// Whether the lease outlasts the next call, as far as can be known.
-    fn is_leased(&self, hand: &Hand) -> bool {
+    pub(super) fn is_leased(&self, hand: &Hand) -> bool {
         let soon = after(self.clock.now(), self.settings.lease_life / 4);
         hand.lease.as_ref().is_some_and(|lease| soon < lease.until)
     }

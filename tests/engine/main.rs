@@ -1,6 +1,8 @@
 //! The walk with a journal in memory and an outside world that answers at once: what the plan alone cannot show.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod fleet;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -27,7 +29,7 @@ use rekeyd::secret::ServiceKey;
 use tokio::sync::Notify;
 
 /// A clock that stands still until it is moved.
-struct Hands(Mutex<(Timestamp, u64)>);
+pub(crate) struct Hands(pub(crate) Mutex<(Timestamp, u64)>);
 
 #[async_trait::async_trait]
 impl Clock for Hands {
@@ -46,25 +48,25 @@ impl Clock for Hands {
 }
 
 #[derive(Default)]
-struct Outside {
-    keys: Mutex<Sightings>,
-    created: Mutex<Vec<KeyName>>,
-    deleted: Mutex<Vec<KeyName>>,
+pub(crate) struct Outside {
+    pub(crate) keys: Mutex<Sightings>,
+    pub(crate) created: Mutex<Vec<KeyName>>,
+    pub(crate) deleted: Mutex<Vec<KeyName>>,
     /// The looks at the consumer that a run still takes.
-    run: Mutex<u32>,
-    deployed_at: Mutex<Option<Timestamp>>,
+    pub(crate) run: Mutex<u32>,
+    pub(crate) deployed_at: Mutex<Option<Timestamp>>,
     /// The next list waits at the gate.
-    gated: AtomicBool,
-    at_gate: Notify,
-    gate: Notify,
-    clock: Option<Arc<Hands>>,
+    pub(crate) gated: AtomicBool,
+    pub(crate) at_gate: Notify,
+    pub(crate) gate: Notify,
+    pub(crate) clock: Option<Arc<Hands>>,
 }
 
 impl Outside {
     fn now(&self) -> Timestamp {
         self.clock.as_ref().unwrap().now()
     }
-    fn add(&self, role: Role, name: KeyName, created: Timestamp) -> Key {
+    pub(crate) fn add(&self, role: Role, name: KeyName, created: Timestamp) -> Key {
         let key = Key { id: KeyId(format!("id-{name}")), name, created_at: Some(created), expires_at: None };
         let seen = Sighting { key: key.clone(), state: KeyState::Ready };
         self.keys.lock().unwrap().entry(role).or_default().push(seen);
@@ -128,7 +130,7 @@ impl Consumer for Outside {
     }
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     Policy {
         credential: "acme/dataplane".parse().unwrap(),
         issuer: "cloud-foundry",

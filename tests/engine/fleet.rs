@@ -1,0 +1,225 @@
+//! The fleet's rules through the real engine: who begins, what stops everybody, what survives a restart.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rekeyd::clock::Clock;
+use rekeyd::domain::after;
+use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Opening, Pass, Rules};
+use rekeyd::domain::names::{CredentialId, KeyName, Role};
+use rekeyd::domain::policy::Policy;
+use rekeyd::engine::{Engine, Settings, Unit, WishError};
+use rekeyd::journal::memory::MemoryJournal;
+use rekeyd::metrics::Metrics;
+use rekeyd::ports::Journal;
+
+use super::{Hands, Outside, policy};
+
+/// Several credentials of one age, each with an outside world of its own.
+struct Fleet {
+    clock: Arc<Hands>,
+    journal: MemoryJournal,
+    outsides: Vec<(CredentialId, Arc<Outside>)>,
+    opening: Arc<Mutex<Opening>>,
+    rules: Rules,
+}
+
+impl Fleet {
+    fn new(size: usize, days: i64) -> Self {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let clock = Arc::new(Hands(Mutex::new((now, 0))));
+        let outside = |number: usize| {
+            let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
+            for role in Role::ALL {
+                // The higher the number, the less time is left.
+                let age =
+                    chrono::TimeDelta::days(days) + chrono::TimeDelta::hours(i64::try_from(number).unwrap());
+                outside.add(role, KeyName(format!("first-{role}")), now - age);
+            }
+            (format!("t{number}/dataplane").parse().unwrap(), outside)
+        };
+        let outsides = (0..size).map(outside).collect();
+        let opening = Arc::new(Mutex::new(Opening::Always));
+        Self { clock, journal: MemoryJournal::new(), outsides, opening, rules: Rules::default() }
+    }
+
+    async fn engine(&self, holder: &str) -> Arc<Engine> {
+        let settings = Settings {
+            holder: holder.to_owned(),
+            lease_life: Duration::from_mins(2),
+            concurrency: 2,
+            rules: self.rules.clone(),
+        };
+        let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+        let engine = Engine::new(settings, journal, clock, Arc::new(Metrics::new()));
+        let unit = |(id, outside): &(CredentialId, Arc<Outside>)| {
+            let opening = Arc::clone(&self.opening);
+            Unit {
+                policy: Arc::new(Policy { credential: id.clone(), ..policy() }),
+                issuer: Arc::clone(outside) as _,
+                consumer: Arc::clone(outside) as _,
+                next_tick: Arc::new(|now| Some(after(now, Duration::from_hours(6)))),
+                maintenance: Arc::new(move |_| *opening.lock().unwrap()),
+            }
+        };
+        engine.start(self.outsides.iter().map(unit).collect()).await.unwrap();
+        engine
+    }
+
+    fn pass(&self, time: Duration) {
+        let mut hands = self.clock.0.lock().unwrap();
+        hands.0 = after(hands.0, time);
+    }
+
+    async fn turn(&self, engine: &Arc<Engine>) {
+        engine.wake_due(self.clock.now());
+        engine.quiet().await;
+        let wait = engine.until_due(self.clock.now(), Duration::from_hours(6));
+        self.pass(wait.max(Duration::from_secs(1)));
+    }
+
+    /// Who has begun, in order.
+    async fn begun(&self) -> Vec<CredentialId> {
+        let entries = self.journal.read(None, 0).await.unwrap();
+        let begun = entries.into_iter().filter(|entry| matches!(entry.event, Event::Begun { .. }));
+        begun.map(|entry| entry.credential).collect()
+    }
+
+    async fn own(&self) -> Vec<FleetEvent> {
+        let entries = self.journal.read(Some(&CredentialId::fleet().tenant), 0).await.unwrap();
+        let own = entries.into_iter().filter_map(|entry| match entry.event {
+            Event::Fleet(event) => Some(event),
+            _ => None,
+        });
+        own.collect()
+    }
+
+    async fn until_begun(&self, engine: &Arc<Engine>, many: usize) -> Vec<CredentialId> {
+        for _ in 0..2000 {
+            let begun = self.begun().await;
+            if begun.len() >= many {
+                return begun;
+            }
+            self.turn(engine).await;
+        }
+        panic!("only {:?} have begun", self.begun().await);
+    }
+}
+
+#[tokio::test]
+async fn the_canary_soaks_before_the_next_begins_and_all_are_rotated() {
+    let fleet = Fleet::new(6, 340);
+    let engine = fleet.engine("one").await;
+    let first = fleet.until_begun(&engine, 1).await;
+    for _ in 0..20 {
+        fleet.turn(&engine).await;
+    }
+    assert_eq!(fleet.begun().await, first, "the canary is alone");
+    let all = fleet.until_begun(&engine, 6).await;
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 6, "each once");
+    for _ in 0..300 {
+        fleet.turn(&engine).await;
+    }
+    for (id, outside) in &fleet.outsides {
+        assert_eq!(outside.deleted.lock().unwrap().len(), 2, "`{id}` is rotated to the end");
+    }
+    let admitted =
+        fleet.own().await.iter().filter(|event| matches!(event, FleetEvent::Admitted { .. })).count();
+    assert_eq!(admitted, 6);
+}
+
+#[tokio::test]
+async fn a_canary_that_fails_stops_the_fleet_over_restarts_until_it_is_resumed() {
+    let fleet = Fleet::new(4, 340);
+    let engine = fleet.engine("one").await;
+    let canary = fleet.until_begun(&engine, 1).await.remove(0);
+    for _ in 0..200 {
+        if engine.wish(&canary, Wish::Restore { reason: "partners complain".to_owned() }).await.is_ok() {
+            break;
+        }
+        fleet.turn(&engine).await;
+    }
+    fleet.turn(&engine).await;
+    let own = fleet.own().await;
+    assert!(
+        matches!(own.last(), Some(FleetEvent::Halted(FleetHaltReason::CanaryFailed { credential, .. })) if *credential == canary),
+        "{own:?}"
+    );
+    for life in 0..5 {
+        engine.stop().await;
+        let engine = fleet.engine(&format!("life-{life}")).await;
+        fleet.pass(Duration::from_mins(3));
+        for _ in 0..20 {
+            fleet.turn(&engine).await;
+        }
+        engine.stop().await;
+    }
+    assert_eq!(fleet.begun().await.len(), 1, "nothing begins any more");
+    let engine = fleet.engine("last").await;
+    fleet.pass(Duration::from_mins(3));
+    engine.resume_fleet("the partner is back").await.unwrap();
+    assert!(matches!(engine.resume_fleet("again").await, Err(WishError::Refused { .. })));
+    fleet.until_begun(&engine, 2).await;
+}
+
+#[tokio::test]
+async fn two_instances_share_one_fuse() {
+    let mut fleet = Fleet::new(8, 340);
+    fleet.rules = Rules { canary: false, fuse_rotations: 3, fuse_percent: 0, ..Rules::default() };
+    let (one, other) = (fleet.engine("one").await, fleet.engine("other").await);
+    let day = after(fleet.clock.now(), Duration::from_hours(20));
+    while fleet.clock.now() < day {
+        one.wake_due(fleet.clock.now());
+        other.wake_due(fleet.clock.now());
+        one.quiet().await;
+        other.quiet().await;
+        fleet.pass(Duration::from_mins(5));
+    }
+    assert_eq!(fleet.begun().await.len(), 3);
+    fleet.pass(Duration::from_hours(6));
+    fleet.until_begun(&one, 6).await;
+}
+
+#[tokio::test]
+async fn a_person_who_means_it_passes_the_fuse_and_no_halt() {
+    let mut fleet = Fleet::new(4, 10);
+    fleet.rules = Rules { canary: false, fuse_rotations: 1, fuse_percent: 0, ..Rules::default() };
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    let rotate = |fuse| Wish::Rotate {
+        trigger: Trigger::Command,
+        reason: "test".to_owned(),
+        pass: Pass { fuse, emergency: false },
+    };
+    for (number, fuse) in [(0, false), (1, false), (2, true), (3, true)] {
+        engine.wish(&fleet.outsides[number].0, rotate(fuse)).await.unwrap();
+    }
+    for _ in 0..20 {
+        fleet.turn(&engine).await;
+    }
+    let begun: BTreeSet<_> = fleet.begun().await.into_iter().collect();
+    let expected: BTreeSet<_> =
+        [0, 2, 3].into_iter().map(|number| fleet.outsides[number].0.clone()).collect();
+    assert_eq!(begun, expected);
+}
+
+#[tokio::test]
+async fn a_closed_window_is_waited_for_and_the_next_opening_is_told() {
+    let fleet = Fleet::new(1, 340);
+    let opens = after(fleet.clock.now(), Duration::from_hours(5));
+    *fleet.opening.lock().unwrap() = Opening::Closed(Some(opens));
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    fleet.turn(&engine).await;
+    assert!(fleet.begun().await.is_empty());
+    let view = engine.view(&fleet.outsides[0].0).unwrap();
+    assert!(view.reason.unwrap().text.contains("maintenance window"));
+    let gates = engine.peek_at(&fleet.outsides[0].0).await.unwrap().gates;
+    let window = gates.iter().find(|gate| gate.name == "maintenance window").unwrap();
+    assert_eq!((window.open, window.opens_at), (false, Some(opens)));
+    *fleet.opening.lock().unwrap() = Opening::Open(after(opens, Duration::from_hours(1)));
+    fleet.until_begun(&engine, 1).await;
+}
