@@ -63,6 +63,11 @@ impl Turnstile {
         self.waiting.lock().expect(UNPOISONED).remove(id);
     }
 
+    /// Who is not chosen waits no more.
+    pub(super) fn keep(&self, chosen: impl Fn(&CredentialId) -> bool) {
+        self.waiting.lock().expect(UNPOISONED).retain(|id, _| chosen(id));
+    }
+
     fn ahead_of(&self, urgency: &Urgency) -> usize {
         self.waiting.lock().expect(UNPOISONED).values().filter(|other| *other < urgency).count()
     }

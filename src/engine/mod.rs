@@ -145,6 +145,7 @@ impl Engine {
             );
             next.insert(id, desk);
         }
+        self.turnstile.keep(|id| next.contains_key(id));
         *desks = next;
     }
 

@@ -71,6 +71,7 @@ impl Engine {
             let fence = hand.lease.as_ref().map(|lease| lease.fence);
             if !self.hold_lease(desk, unit, hand).await? {
                 debug!("another instance works on `{}`", id.tenant);
+                self.turnstile.leave(id);
                 return Ok(after(self.clock.now(), self.settings.lease_life));
             }
             if hand.lease.as_ref().map(|lease| lease.fence) != fence {
@@ -274,6 +275,7 @@ impl Engine {
             let again = after(self.clock.now(), PAUSE_AFTER_PANIC);
             desk.publish(|view| view.next_look = Some(again));
             // What was in memory is not to be trusted any more.
+            self.turnstile.leave(&id);
             desk.hand.lock().await.forget();
         }
     }

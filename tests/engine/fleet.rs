@@ -55,6 +55,11 @@ impl Fleet {
         let journal: Arc<dyn Journal> = Arc::new(self.journal.clone());
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let engine = Engine::new(settings, journal, clock, Arc::new(Metrics::new()));
+        engine.start(self.units()).await.unwrap();
+        engine
+    }
+
+    fn units(&self) -> Vec<Unit> {
         let unit = |(id, outside): &(CredentialId, Arc<Outside>)| {
             let opening = Arc::clone(&self.opening);
             Unit {
@@ -65,8 +70,7 @@ impl Fleet {
                 maintenance: Arc::new(move |_| *opening.lock().unwrap()),
             }
         };
-        engine.start(self.outsides.iter().map(unit).collect()).await.unwrap();
-        engine
+        self.outsides.iter().map(unit).collect()
     }
 
     fn pass(&self, time: Duration) {
@@ -204,6 +208,20 @@ async fn a_person_who_means_it_passes_the_fuse_and_no_halt() {
     let expected: BTreeSet<_> =
         [0, 2, 3].into_iter().map(|number| fleet.outsides[number].0.clone()).collect();
     assert_eq!(begun, expected);
+}
+
+#[tokio::test]
+async fn who_is_taken_out_of_the_configuration_holds_up_nobody() {
+    let mut fleet = Fleet::new(3, 340);
+    let engine = fleet.engine("one").await;
+    fleet.until_begun(&engine, 1).await;
+    fleet.turn(&engine).await;
+    assert_eq!(engine.fleet().waiting.len(), 2);
+    let urgent = engine.fleet().waiting.remove(0);
+    fleet.outsides.retain(|(id, _)| *id != urgent);
+    engine.replace(fleet.units());
+    assert!(!engine.fleet().waiting.contains(&urgent));
+    assert_eq!(fleet.until_begun(&engine, 2).await.len(), 2);
 }
 
 #[tokio::test]
