@@ -40,7 +40,7 @@ async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
         holder: "reader".to_owned(),
         lease_life: loaded.config.daemon.lease_life,
         concurrency: loaded.config.daemon.concurrency,
-        rules: crate::domain::fleet::Rules::default(),
+        rules: loaded.config.daemon.rules.clone(),
     };
     let engine = Engine::new(settings, journal, clock, metrics);
     engine.start(units).await.map_err(|problem| fail(Exit::Failed, &problem.to_string()))?;

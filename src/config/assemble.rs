@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::daemon::Daemon;
+use super::maintenance::Maintenance;
 use super::problem::Problem;
 use super::reader::Section;
 use super::schedule::Schedule;
@@ -33,6 +34,7 @@ pub(super) fn tenant(
     let mut tenant = Tenant {
         id,
         schedule,
+        maintenance: root.list("maintenance").iter().filter_map(|one| maintenance(one, problems)).collect(),
         dataspace: dataspace.and_then(|section| self::dataspace(section, daemon, problems)),
         cloud_foundry: cloud_foundry.and_then(self::cloud_foundry),
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
@@ -59,17 +61,27 @@ pub(super) fn schedule(
     let Some(own) = own else { return Some(Arc::clone(daemon)) };
     let cron = own.text("cron").unwrap_or_else(|| daemon.text().to_owned());
     let zone: Tz = own.zone("zone").unwrap_or_else(|| daemon.zone());
-    match Schedule::new(&cron, zone) {
-        Ok(schedule) => Some(Arc::new(schedule)),
-        Err(why) => {
-            problems.push(Problem::error(
-                &own.site,
-                &own.path_of("cron"),
-                format!("the schedule {why} in {zone}"),
-            ));
-            None
-        }
-    }
+    coming_round(own, "cron", &cron, zone, problems).map(Arc::new)
+}
+
+fn coming_round(
+    section: &Section,
+    key: &'static str,
+    cron: &str,
+    zone: Tz,
+    problems: &mut Vec<Problem>,
+) -> Option<Schedule> {
+    let refuse = |why| {
+        let found = format!("the schedule {why} in {zone}");
+        Problem::error(&section.site, &section.path_of(key), found)
+    };
+    Schedule::new(cron, zone).map_err(|why| problems.push(refuse(why))).ok()
+}
+
+fn maintenance(section: &Section, problems: &mut Vec<Problem>) -> Option<Maintenance> {
+    let (cron, zone) = (section.text("schedule")?, section.zone("time-zone")?);
+    let schedule = coming_round(section, "schedule", &cron, zone, problems)?;
+    Some(Maintenance { schedule, duration: section.span("duration")? })
 }
 
 fn dataspace(section: &Section, daemon: &Daemon, problems: &mut Vec<Problem>) -> Option<Dataspace> {
@@ -192,9 +204,9 @@ fn credential(
         token_life: section.span("token-life")?,
         propagation: section.span("propagation")?,
         lag: section.span("lag")?,
-        proofs: 1,
-        proof_span: std::time::Duration::ZERO,
-        spread: std::time::Duration::ZERO,
+        proofs: u32::try_from(section.count("proofs")?).ok()?,
+        proof_span: section.span("proof-span")?,
+        spread: section.span("spread")?,
         evidence_life: section.span("evidence-life")?,
         retire_foreign: section.flag("retire-foreign")?,
         in_use: in_use(section),

@@ -1,16 +1,20 @@
 //! What single values cannot show: whether they make sense together.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 
 use super::assemble::roles;
+use super::daemon::Daemon;
 use super::problem::{Problem, Site, lasting};
 use super::reader::Section;
 use super::schedule::{Schedule, reference};
+use super::tenant::Tenant;
 use crate::domain::between;
-use crate::domain::names::CredentialName;
+use crate::domain::fleet::FUSE_SPAN;
+use crate::domain::names::{CredentialName, RESERVED_TENANT};
 use crate::domain::window::Window;
 
 /// The slowest rung of the backoff ladder: a rotation may wait this long for its next attempt.
@@ -41,13 +45,16 @@ pub(super) fn tenant(
     problems: &mut Vec<Problem>,
 ) {
     names(root, problems);
+    reserved(root, problems);
+    let opens = opens(root, gaps, problems);
     let gap = schedule.map(|schedule| gaps.widest(schedule));
     let dataspace = root.table("dataspace");
     for section in root.list("credential") {
         one_instance_per_role(section, problems);
         let mut report = Report { section, problems };
-        lead_and_work(dataspace, &mut report);
+        let needed = lead_and_work(dataspace, &mut report);
         lead_and_window(&mut report);
+        lead_and_maintenance(opens, needed, &mut report);
         lead_and_schedule(gap, &mut report);
         soak(&mut report);
         token_life(&mut report);
@@ -77,14 +84,15 @@ impl Report<'_> {
 }
 
 /// From the moment it is due, a rotation needs this long even if everything goes slowly.
-fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) {
-    let Some((lead, found)) = report.lead() else { return };
+fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) -> Duration {
+    let Some((lead, found)) = report.lead() else { return Duration::ZERO };
     let of_consumer = |key| dataspace.and_then(|section| section.span(key)).unwrap_or_default();
     let of_credential = |key| report.section.span(key).unwrap_or_default();
     let parts = [
         ("soak", of_credential("soak")),
         ("settle", of_consumer("settle")),
         ("deadline", of_consumer("deadline")),
+        ("proof-span", of_credential("proof-span")),
         ("token-life", of_credential("token-life")),
         ("slowest retry", SLOWEST_RETRY),
     ];
@@ -95,6 +103,7 @@ fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) {
         let expected = format!("at least {}, which is {}", lasting(needed), parts.join(" + "));
         report.error("lead", &found, &expected, "a rotation would not end before its keys do");
     }
+    needed
 }
 
 fn lead_and_window(report: &mut Report<'_>) {
@@ -112,6 +121,32 @@ fn lead_and_window(report: &mut Report<'_>) {
     if lead >= shortest {
         let expected = format!("less than the window, which may be as short as {}", lasting(shortest));
         report.error("lead", &found, &expected, "every key would be due the moment it is made");
+        return;
+    }
+    let Some(spread) = report.section.span("spread") else { return };
+    let found = format!("`spread` in `[[credential]]` is {}", lasting(spread));
+    if report.section.has("spread") && spread >= lead {
+        let expected = format!("less than lead {}", lasting(lead));
+        report.error("spread", &found, &expected, "keys would be replaced long before they must be");
+    } else if lead + spread >= shortest {
+        let expected = format!("less than {}, window minus lead", lasting(shortest.saturating_sub(lead)));
+        report.error("spread", &found, &expected, "some keys would be due the moment they are made");
+    }
+}
+
+/// After the longest pause between two windows there must still be time for a whole rotation.
+fn lead_and_maintenance(opens: Option<Duration>, needed: Duration, report: &mut Report<'_>) {
+    let (Some(opens), Some((lead, found))) = (opens, report.lead()) else { return };
+    if lead >= needed && opens + needed > lead {
+        let found =
+            format!("{found}, and a rotation that begins when a maintenance window opens may end too late");
+        let expected = format!(
+            "at least {}, which is {} without a window and {} for the rotation",
+            lasting(opens + needed),
+            lasting(opens),
+            lasting(needed)
+        );
+        report.error("lead", &found, &expected, "give it more time, or open windows more often");
     }
 }
 
@@ -151,6 +186,56 @@ fn one_instance_per_role(section: &Section, problems: &mut Vec<Problem>) {
             let problem = Problem::error(site, &keys.path_of("service-instance"), found);
             problems.push(problem.expected("an instance of plan `api` and one of plan `integration-flow`"));
         }
+    }
+}
+
+/// The journal keeps the fleet's own entries under a tenant of this name.
+fn reserved(root: &Section, problems: &mut Vec<Problem>) {
+    if root.text("id").is_some_and(|id| id == RESERVED_TENANT) {
+        let found = format!("`{RESERVED_TENANT}` is the name of the fleet itself in the journal");
+        problems.push(Problem::error(root.site_of("id"), "id", found).expected("another id"));
+    }
+}
+
+/// The longest pause until some maintenance window opens, as far as the windows can be read; `None` without windows.
+fn opens(root: &Section, gaps: &mut Gaps, problems: &mut Vec<Problem>) -> Option<Duration> {
+    let mut shortest = None;
+    for section in root.list("maintenance") {
+        let (Some(cron), Some(zone)) = (section.text("schedule"), section.zone("time-zone")) else {
+            continue;
+        };
+        let Ok(schedule) = Schedule::new(&cron, zone) else { continue };
+        let gap = gaps.widest(&schedule);
+        shortest = Some(shortest.map_or(gap, |known: Duration| known.min(gap)));
+        if let Some(duration) = section.span("duration").filter(|duration| *duration >= gap) {
+            let found = format!(
+                "`duration` in `[[maintenance]]` is {}, and the window opens every {}",
+                lasting(duration),
+                lasting(gap)
+            );
+            let problem = Problem::warning(section.site_of("duration"), &section.path_of("duration"), found);
+            problems.push(problem.remedy("it never closes: take it out, or shorten it"));
+        }
+    }
+    shortest
+}
+
+/// Whether the fuse lets a whole fleet of one age rotate in the shortest lead.
+pub(super) fn fuse(daemon: &Daemon, tenants: &[Tenant], file: &Path, problems: &mut Vec<Problem>) {
+    let policies = || tenants.iter().flat_map(|tenant| &tenant.credentials).map(|one| &one.policy);
+    let (many, Some(lead)) = (policies().count(), policies().map(|policy| policy.lead).min()) else { return };
+    let limit = daemon.rules.fuse_limit(many);
+    let days = u32::try_from(many.div_ceil(limit)).unwrap_or(u32::MAX);
+    let needed = FUSE_SPAN.saturating_mul(days);
+    if needed > lead {
+        let found = format!(
+            "the fuse lets {limit} rotations begin in a day, so {many} credentials of one age take {}",
+            lasting(needed)
+        );
+        let site = Site::Whole(file.into());
+        let problem = Problem::warning(&site, "fleet.fuse-rotations", found);
+        let expected = format!("less than the shortest lead, {}", lasting(lead));
+        problems.push(problem.expected(expected).remedy("raise `fuse-rotations` or `fuse-percent`"));
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::Schedule;
+use crate::domain::fleet::Rules;
 use crate::domain::policy::Limits;
 
 macro_rules! choice {
@@ -86,6 +87,8 @@ pub struct Daemon {
     pub usr1: Usr1,
     /// The limits of every credential.
     pub limits: Limits,
+    /// The rules over the whole fleet.
+    pub rules: Rules,
 }
 
 /// The way out.
@@ -133,6 +136,7 @@ pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>
         http: http(root.table("http")?)?,
         usr1: Usr1::of(&root.table("signal")?.text("usr1")?)?,
         limits: limits(root.table("limits")?)?,
+        rules: rules(root.table("fleet")?, problems)?,
     })
 }
 
@@ -161,6 +165,42 @@ fn http(section: &Section) -> Option<Http> {
 /// A count whose limits keep it small.
 fn small(section: &Section, key: &'static str) -> Option<u32> {
     u32::try_from(section.count(key)?).ok()
+}
+
+fn rules(section: &Section, problems: &mut Vec<Problem>) -> Option<Rules> {
+    let rules = Rules {
+        fuse_rotations: section.count("fuse-rotations")?,
+        fuse_percent: section.count("fuse-percent")?,
+        canary: section.flag("canary")?,
+        first_share_percent: section.count("first-share-percent")?,
+        second_share_percent: section.count("second-share-percent")?,
+        halt_percent: section.count("halt-percent")?,
+        rotations_at_once: section.count("rotations-at-once")?,
+        ..Rules::default()
+    };
+    let mut warn = |key, found: String, remedy: &str| {
+        let problem = Problem::warning(section.site_of(key), &section.path_of(key), found);
+        problems.push(problem.remedy(remedy));
+    };
+    if rules.halt_percent == 100 {
+        let found = "`halt-percent` in `[fleet]` is 100".to_owned();
+        warn("halt-percent", found, "no share of failures will ever halt the fleet");
+    }
+    if rules.fuse_percent == 100 {
+        let found = "`fuse-percent` in `[fleet]` is 100".to_owned();
+        warn("fuse-percent", found, "the fuse will never hold: the whole fleet may rotate in a day");
+    }
+    if rules.second_share_percent < rules.first_share_percent {
+        let found = format!("`second-share-percent` in `[fleet]` is {}", rules.second_share_percent);
+        let problem = Problem::error(
+            section.site_of("second-share-percent"),
+            &section.path_of("second-share-percent"),
+            found,
+        );
+        problems
+            .push(problem.expected(format!("at least first-share-percent {}", rules.first_share_percent)));
+    }
+    Some(rules)
 }
 
 fn limits(section: &Section) -> Option<Limits> {

@@ -119,6 +119,7 @@ pub static DAEMON: &[Key] = &[
     section("web", WEB, "Metrics, health and the status page. Nothing can be changed over it."),
     section("log", LOG, "What goes to standard error."),
     section("http", HTTP, "The way out, to SAP."),
+    section("fleet", FLEET, "How many rotations may begin, and who goes first. Nothing here stops a rotation that has begun."),
     section("signal", SIGNAL, "What signals do."),
     section("limits", LIMITS, "What turns \"for ever\" into a halt that a person ends."),
 ];
@@ -158,6 +159,17 @@ static HTTP: &[Key] = &[
 ];
 
 #[rustfmt::skip]
+static FLEET: &[Key] = &[
+    default("fuse-rotations", Form::Count(1, 100_000), "10", "The fuse: how many rotations may begin in 24 hours. `rekeyd rotate --i-mean-it` passes it."),
+    default("fuse-percent", Form::Count(0, 100), "10", "The same in percent of the fleet; the larger of both counts."),
+    default("canary", Form::Flag, "true", "Whether the first rotation of a release goes alone until it is proven and has soaked, and then growing shares go."),
+    default("first-share-percent", Form::Count(1, 100), "5", "How many go after the canary, in percent of the fleet, at least one."),
+    default("second-share-percent", Form::Count(1, 100), "25", "How many go after the first share, in percent of the fleet. Everybody goes after that."),
+    default("halt-percent", Form::Count(1, 100), "20", "The fleet halts when more of the rotations of a week fail than this, in percent. `rekeyd resume --fleet` ends it."),
+    default("rotations-at-once", Form::Count(1, 1024), "32", "How many rotations may be under way at once, counted until they are proven."),
+];
+
+#[rustfmt::skip]
 static SIGNAL: &[Key] = &[
     default("usr1", Form::Choice(Usr1::WORDS, &[]), "due", "What SIGUSR1 rotates: what is due, everything, or nothing. Gates and fuse hold in any case."),
 ];
@@ -176,6 +188,7 @@ pub static TENANT: &[Key] = &[
     required("version", Form::Version, "1", "The version of this format."),
     required("id", Form::Word, "\"acme-prod\"", "The tenant's name in every command, metric and log line. It never changes: the journal knows the tenant by it."),
     optional("schedule", Form::Table(TENANT_SCHEDULE), "", "A schedule of this tenant's own, instead of the daemon's."),
+    optional("maintenance", Form::Tables(MAINTENANCE), "", "When rotations of this tenant may begin: at any time, if left out. Where no window is left before the keys end, they begin all the same."),
     optional("dataspace", Form::Table(DATASPACE), "", "SAP Data Space Integration of this tenant, as a consumer."),
     optional("cloud-foundry", Form::Table(CLOUD_FOUNDRY), "", "Cloud Foundry of this tenant, as an issuer."),
     optional("files", Form::Table(FILES), "", "A folder of keys made by somebody else, as an issuer."),
@@ -186,6 +199,13 @@ pub static TENANT: &[Key] = &[
 static TENANT_SCHEDULE: &[Key] = &[
     optional("cron", Form::Cron, "\"0 5 3 * * *\"", "As in `rekeyd.toml`; the daemon's, if left out."),
     optional("zone", Form::Zone, "\"Europe/Berlin\"", "As in `rekeyd.toml`; the daemon's, if left out."),
+];
+
+#[rustfmt::skip]
+static MAINTENANCE: &[Key] = &[
+    required("schedule", Form::Cron, "\"0 0 22 * * Sat\"", "When the window opens. Six fields: second, minute, hour, day of month, month, day of week."),
+    required("duration", seconds(60, 7 * DAY), "\"4 h\"", "How long it stays open."),
+    default("time-zone", Form::Zone, "UTC", "The time zone of `schedule`, a name of the IANA database."),
 ];
 
 #[rustfmt::skip]
@@ -228,10 +248,13 @@ static CREDENTIAL: &[Key] = &[
     required("consumer", Form::Choice(ConsumerKind::WORDS, &["file", "command", "manual"]), "\"dataspace\"", "Who is given the credential."),
     default("window", Form::Window, "12 months", "How long a key may live (SAP: 12 months): calendar months or a duration. A certificate that ends earlier ends it."),
     default("lead", seconds(HOUR, 366 * DAY), "30 days", "How long before the end of the window the rotation is due."),
+    default("spread", seconds(0, 366 * DAY), "3 days", "Rotations are due up to this long before the lead begins, each credential at its own time, so that a fleet of one age does not come at once."),
     default("soak", seconds(0, 366 * DAY), "48 hours", "How long both generations stay alive after the proof. The time in which `rekeyd restore` goes back at once."),
     default("token-life", seconds(1, 30 * DAY), "24 hours", "The longest life of an access token made with an old key."),
     default("propagation", seconds(0, HOUR), "2 min", "How long a fresh key may be refused before that means anything."),
     default("lag", seconds(0, HOUR), "60 s", "How long a listing may lag behind a write."),
+    default("proofs", Form::Count(1, 20), "3", "How often in a row the consumer must be seen to work with the fresh keys before it counts as proven."),
+    default("proof-span", seconds(0, DAY), "2 min", "The time from the first of these to the last, at least."),
     default("evidence-life", seconds(10, DAY), "15 min", "How old evidence may be at the moment a key is retired."),
     default("retire-foreign", Form::Flag, "false", "Whether keys that rekeyd did not make may be retired."),
     required("keys", Form::Table(KEYS), "", "Where the keys of each role are."),

@@ -32,6 +32,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Proble
     let mut problems = Vec::new();
     let daemon = daemon(path, environment, &mut problems);
     let tenants = tenants(&daemon, environment, &mut problems);
+    check::fuse(&daemon, &tenants, path, &mut problems);
     problems.sort();
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(problems);

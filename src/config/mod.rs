@@ -3,7 +3,7 @@
 //! [`load`](load::load) reads `rekeyd.toml`, the environment over it, and one file per tenant, against one table of
 //! [`keys`]. The result cannot be wrong in any way that is visible without the network; otherwise it is every
 //! [`Problem`] at once, each with its place. Read on in this order: [`keys`], [`problem`],
-//! [`environment`], [`daemon`], [`tenant`], [`schedule`], [`load`].
+//! [`environment`], [`daemon`], [`tenant`], [`schedule`], [`maintenance`], [`load`].
 //!
 //! Architecture Invariant: nothing of the process is read here but the [`Environment`](environment::Environment) that
 //! the caller passes, and files.
@@ -21,6 +21,7 @@ mod secrets;
 mod url;
 
 pub mod daemon;
+pub mod maintenance;
 pub mod schedule;
 pub mod tenant;
 

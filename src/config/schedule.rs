@@ -96,7 +96,8 @@ impl Schedule {
         widest
     }
 
-    fn last_until(&self, at: Timestamp) -> Option<Timestamp> {
+    /// The last tick until `at`.
+    pub(super) fn last_until(&self, at: Timestamp) -> Option<Timestamp> {
         let local = self.zone.from_utc_datetime(&at.naive_utc());
         Some(self.cron.find_previous_occurrence(&local, true).ok()?.to_utc())
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::daemon::choice;
+use super::maintenance::Maintenance;
 use super::schedule::Schedule;
 use crate::domain::names::{Role, TenantId};
 use crate::domain::observation::Verdict;
@@ -37,6 +38,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// When it is looked at.
     pub schedule: Arc<Schedule>,
+    /// When its rotations may begin; at any time where there are none.
+    pub maintenance: Arc<[Maintenance]>,
     /// Its Data Space Integration.
     pub dataspace: Option<Dataspace>,
     /// Its Cloud Foundry.

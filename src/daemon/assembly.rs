@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::daemon::Daemon;
+use crate::config::maintenance::opening;
 use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Tenant};
 use crate::config::{Config, Difference};
 use crate::consumer::dataspace::{self, Dataspace};
 use crate::domain::failure::Failure;
-use crate::domain::fleet::Opening;
 use crate::domain::names::{CredentialId, Role};
 use crate::engine::Unit;
 use crate::http::Http;
@@ -108,13 +108,13 @@ fn unit(
     http: &Arc<Http>,
     foundries: &mut Foundries,
 ) -> Result<Unit, Failure> {
-    let schedule = Arc::clone(&tenant.schedule);
+    let (schedule, windows) = (Arc::clone(&tenant.schedule), Arc::clone(&tenant.maintenance));
     Ok(Unit {
         policy: Arc::new(credential.policy.clone()),
         issuer: issuer(tenant, credential, http, foundries)?,
         consumer: consumer(tenant, http)?,
         next_tick: Arc::new(move |now| schedule.next_after(now)),
-        maintenance: Arc::new(|_| Opening::Always),
+        maintenance: Arc::new(move |now| opening(&windows, now)),
     })
 }
 

@@ -28,7 +28,6 @@ use crate::config::daemon::{LogFormat, Usr1};
 use crate::config::environment::Environment;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
-use crate::domain::fleet::Rules;
 use crate::domain::{Timestamp, between};
 use crate::engine::{Engine, Settings};
 use crate::http::Http;
@@ -154,7 +153,7 @@ async fn raise(
         ),
         lease_life: config.daemon.lease_life,
         concurrency: config.daemon.concurrency,
-        rules: Rules::default(),
+        rules: config.daemon.rules.clone(),
     };
     let engine = Engine::new(settings, Arc::new(journal), Arc::clone(&clock), Arc::clone(&metrics));
     for unit in &units {

@@ -52,6 +52,8 @@ impl Daemon {
             self.metrics.forget_credential(&view.credential, last);
         }
         self.engine.replace(units);
+        self.engine.set_rules(loaded.config.daemon.rules.clone());
+        self.engine.wake_turned_away();
         let old =
             std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
         let new = self.config.lock().expect("no holder of the lock panics");

@@ -39,6 +39,11 @@ impl Engine {
         desk.is_some()
     }
 
+    /// Wakes everybody whom the fleet turned away: its rules, or the windows, may be others now.
+    pub fn wake_turned_away(self: &Arc<Self>) -> Woken {
+        self.wake_where(false, |desk| desk.view().reason.is_some_and(|reason| reason.code == "fleet"))
+    }
+
     fn wake_where(self: &Arc<Self>, push: bool, chosen: impl Fn(&super::Desk) -> bool) -> Woken {
         if self.stop.is_cancelled() {
             return Woken::default();

@@ -27,8 +27,14 @@ pub(crate) struct Knobs {
     pub(crate) provision: &'static str,
     /// Name the keys in use: a hostile sandbox has keys of others beside them.
     pub(crate) names_keys: bool,
-    /// Further lines of the daemon's file.
+    /// How often the consumer must be seen to work, and over which time.
+    pub(crate) proofs: (u32, &'static str),
+    /// Further lines of the daemon's file, before its sections.
     pub(crate) daemon: &'static str,
+    /// The lines of `[fleet]`. Without it everybody who is due goes at once.
+    pub(crate) rules: &'static str,
+    /// Further lines of each tenant's file, before its sections.
+    pub(crate) tenant: &'static str,
 }
 
 impl Default for Knobs {
@@ -40,7 +46,10 @@ impl Default for Knobs {
             deadline: "20 s",
             provision: "when-needed",
             names_keys: false,
+            proofs: (2, "200 ms"),
             daemon: "",
+            rules: "canary = false\nfuse-rotations = 1000",
+            tenant: "",
         }
     }
 }
@@ -89,11 +98,12 @@ impl Fleet {
         let dir = self.dir.path().display();
         format!(
             "version = 1\nstate-dir = \"{dir}/state\"\ncontrol-socket = \"{dir}/control.sock\"\ninstance = \"test\"\n{}\n\
+             [fleet]\n{}\n\
              [lease]\nlife = \"5 s\"\n\
              [web]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nlevel = \"debug\"\nformat = \"text\"\n\
              [http]\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\nca-file = \"{dir}/ca.pem\"\n",
-            self.knobs.daemon,
+            self.knobs.daemon, self.knobs.rules,
         )
     }
 
@@ -105,20 +115,23 @@ impl Fleet {
         let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
         let key = |role: &str| if knobs.names_keys { format!(", key = \"{role}-1\"") } else { String::new() };
         format!(
-            "version = 1\nid = \"{tenant}\"\n\
+            "version = 1\nid = \"{tenant}\"\n{}\n\
              [dataspace]\nservice-key = {{ file = \"{dir}/{tenant}-dsi.json\" }}\nsettle = \"{}\"\n\
              deadline = \"{}\"\npoll = \"100 ms\"\nprovision = \"{}\"\n\
              [cloud-foundry]\napi = \"{api}\"\n\
              login = {{ user = \"{}\", password = {{ file = \"{dir}/cf-password\" }}{origin} }}\n\
              [[credential]]\nname = \"dataplane\"\nissuer = \"cloud-foundry\"\nconsumer = \"dataspace\"\n\
-             soak = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
+             soak = \"{}\"\nspread = \"0 s\"\nproofs = {}\nproof-span = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
              retire-foreign = true\n\
              [credential.keys]\nciapi = {{ service-instance = \"{}\"{} }}\ncirt = {{ service-instance = \"{}\"{} }}\n",
+            knobs.tenant,
             knobs.settle,
             knobs.deadline,
             knobs.provision,
             access.user,
             knobs.soak,
+            knobs.proofs.0,
+            knobs.proofs.1,
             knobs.token_life,
             access.ciapi,
             key("ciapi"),

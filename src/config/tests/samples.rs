@@ -64,5 +64,6 @@ fn every_line_of_the_reference_is_right() {
 fn the_defaults_are_the_domains() {
     let config = loaded(&[]).config;
     assert_eq!(config.daemon.limits, Limits::default());
+    assert_eq!(config.daemon.rules, crate::domain::fleet::Rules::default());
     assert_eq!(config.tenants[0].credentials[0].policy.window, crate::domain::window::Window::DEFAULT);
 }

@@ -2,14 +2,15 @@
 
 use super::check;
 use crate::config::tests::Edit::{Daemon, Env};
+use crate::config::tests::{TENANT, World};
 
 #[test]
 fn unknown_keys_and_wrong_types() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\nlissten = 5\n\"a.b\\nc\" = 1")],
         &[
-            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
-            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
+            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`",
+            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`",
         ],
     );
     check(
@@ -111,7 +112,7 @@ fn syntax_and_schedules() {
             "REKEYD__HTTP__ALLOW_HTTP: error: `allow-http` in `[http]` is `1`: expected `true` or `false`",
             "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `calls-per-hour`, `burst`, `allow-http`; did you mean `read-timeout`?",
             "REKEYD__LOG__LEVEL: error: `level` in `[log]` is empty: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
-            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `signal`, `limits`",
+            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`",
             "REKEYD__WEB: error: `web` is a text: expected a section `[web]`",
         ],
     );
@@ -133,5 +134,49 @@ fn words_environment_and_paths() {
         &[
             "rekeyd.toml:3:18: error: `control-socket` is 110 bytes long: expected a path of at most 107 bytes",
         ],
+    );
+}
+
+#[test]
+fn the_rules_of_the_fleet() {
+    check(
+        &[Daemon(
+            "\"one\"",
+            "\"one\"\n[fleet]\nfuse-rotations = 0\ncanary = 1\nfirst-share-percent = 101\nrotations-at-once = \"many\"",
+        )],
+        &[
+            "rekeyd.toml:4:18: error: `fuse-rotations` in `[fleet]` is 0: expected a whole number from 1 to 100000",
+            "rekeyd.toml:5:10: error: `canary` in `[fleet]` is a number: expected `true` or `false`",
+            "rekeyd.toml:6:23: error: `first-share-percent` in `[fleet]` is 101: expected a whole number from 1 to 100",
+            "rekeyd.toml:7:21: error: `rotations-at-once` in `[fleet]` is a text: expected a whole number from 1 to 1024; write it without quotes",
+        ],
+    );
+    check(
+        &[Daemon(
+            "\"one\"",
+            "\"one\"\n[fleet]\nfuse-percent = 100\nfirst-share-percent = 30\nhalt-percent = 100",
+        )],
+        &[
+            "rekeyd.toml:4:16: warning: `fuse-percent` in `[fleet]` is 100; the fuse will never hold: the whole fleet may rotate in a day",
+            "rekeyd.toml:5:1: error: `second-share-percent` in `[fleet]` is 25: expected at least first-share-percent 30",
+            "rekeyd.toml:6:16: warning: `halt-percent` in `[fleet]` is 100; no share of failures will ever halt the fleet",
+        ],
+    );
+}
+
+#[test]
+fn a_fuse_that_is_too_slow_for_the_fleet_is_noticed() {
+    let world = World::new(&[Daemon("\"one\"", "\"one\"\n[fleet]\nfuse-rotations = 1\nfuse-percent = 0")]);
+    for number in 0..30 {
+        let tenant = TENANT
+            .replace("\"acme\"\n", &format!("\"acme-{number}\"\n"))
+            .replace("0c5f7d1f6a01", &format!("0c5f7d1f6b{number:02}"));
+        world.write(&format!("tenants.d/acme-{number}.toml"), &tenant, 0o644);
+    }
+    assert_eq!(
+        world.messages(),
+        [
+            "rekeyd.toml: warning: the fuse lets 1 rotations begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
+        ]
     );
 }

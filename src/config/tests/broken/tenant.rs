@@ -15,7 +15,7 @@ fn keys_and_ids() {
     check(
         &[Tenant("[dataspace]", "[datspace]")],
         &[
-            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `dataspace`, `cloud-foundry`, `files`, `credential`; did you mean `dataspace`?",
+            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `dataspace`, `cloud-foundry`, `files`, `credential`; did you mean `dataspace`?",
             "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspace`, but there is no section `[dataspace]`",
         ],
     );
@@ -82,7 +82,7 @@ fn addresses_and_times() {
     check(
         &[Tenant("\"30 days\"", "\"2 days\"")],
         &[
-            "tenants.d/acme.toml:15:8: error: `lead` in `[[credential]]` is 2 days: expected at least 3 days 6 h 35 min, which is soak 2 days + settle 5 min + deadline 30 min + token-life 1 day + slowest retry 6 h; a rotation would not end before its keys do",
+            "tenants.d/acme.toml:15:8: error: `lead` in `[[credential]]` is 2 days: expected at least 3 days 6 h 37 min, which is soak 2 days + settle 5 min + deadline 30 min + proof-span 2 min + token-life 1 day + slowest retry 6 h; a rotation would not end before its keys do",
         ],
     );
     check(
@@ -191,5 +191,69 @@ fn issuers_consumers_and_names() {
     check(
         &[Tenant("[[credential]]", "[credential]")],
         &["tenants.d/acme.toml:11:1: error: `credential` is a table: expected `[[credential]]`"],
+    );
+}
+
+#[test]
+fn the_fleets_own_name_is_taken() {
+    check(
+        &[Tenant("\"acme\"", "\"rekeyd\"")],
+        &[
+            "tenants.d/acme.toml:2:6: error: `rekeyd` is the name of the fleet itself in the journal: expected another id",
+        ],
+    );
+}
+
+#[test]
+fn spread_and_proofs() {
+    check(
+        &[Tenant(
+            "lead = \"30 days\"",
+            "lead = \"30 days\"\nspread = \"30 days\"\nproofs = 0\nproof-span = \"2 days\"",
+        )],
+        &[
+            "tenants.d/acme.toml:16:10: error: `spread` in `[[credential]]` is 30 days: expected less than lead 30 days; keys would be replaced long before they must be",
+            "tenants.d/acme.toml:17:10: error: `proofs` in `[[credential]]` is 0: expected a whole number from 1 to 20",
+            "tenants.d/acme.toml:18:14: error: `proof-span` in `[[credential]]` is `2 days`: expected a duration such as `5 min`, from 0 s to 1 day",
+        ],
+    );
+    check(
+        &[Tenant("lead = \"30 days\"", "lead = \"30 days\"\nwindow = \"40 days\"\nspread = \"10 days\"")],
+        &[
+            "tenants.d/acme.toml:17:10: error: `spread` in `[[credential]]` is 10 days: expected less than 10 days, window minus lead; some keys would be due the moment they are made",
+        ],
+    );
+}
+
+#[test]
+fn maintenance_windows() {
+    let with = |windows: &'static str| Tenant("[dataspace]", windows);
+    check(
+        &[with(
+            "[[maintenance]]\nschedule = \"0 22 * * Sat\"\nduration = \"30 days\"\ntime-zone = \"Berlin\"\n[[maintenance]]\nschedule = \"0 0 0 30 2 *\"\n[dataspace]",
+        )],
+        &[
+            "tenants.d/acme.toml:5:12: error: `schedule` in `[[maintenance]]` is `0 22 * * Sat`, which is not six fields but 5: expected six fields: second, minute, hour, day of month, month, day of week; put `0` in front for the second",
+            "tenants.d/acme.toml:6:12: error: `duration` in `[[maintenance]]` is `30 days`: expected a duration such as `5 min`, from 1 min to 7 days",
+            "tenants.d/acme.toml:7:13: error: `time-zone` in `[[maintenance]]` is `Berlin`: expected a time zone such as `UTC` or `Europe/Berlin`",
+            "tenants.d/acme.toml:8:1: error: missing key `duration` in `[[maintenance]]`: expected a duration such as `5 min`, from 1 min to 7 days",
+            "tenants.d/acme.toml:9:12: error: `schedule` in `[[maintenance]]` is `0 0 0 30 2 *`, which never comes round: expected a date that exists",
+        ],
+    );
+    check(
+        &[with(
+            "[[maintenance]]\nschedule = \"0 0 22 1 * *\"\nduration = \"4 h\"\ntime-zone = \"Europe/Berlin\"\n[dataspace]",
+        )],
+        &[
+            "tenants.d/acme.toml:19:8: error: `lead` in `[[credential]]` is 30 days, and a rotation that begins when a maintenance window opens may end too late: expected at least 34 days 7 h 37 min, which is 31 days 1 h without a window and 3 days 6 h 37 min for the rotation; give it more time, or open windows more often",
+        ],
+    );
+    check(
+        &[with(
+            "[[maintenance]]\nschedule = \"0 0 22 * * *\"\nduration = \"1 day\"\n[[maintenance]]\nschedule = \"0 0 22 1 * *\"\nduration = \"4 h\"\n[dataspace]",
+        )],
+        &[
+            "tenants.d/acme.toml:6:12: warning: `duration` in `[[maintenance]]` is 1 day, and the window opens every 1 day; it never closes: take it out, or shorten it",
+        ],
     );
 }
