@@ -27,11 +27,28 @@ pub(super) struct Hand {
     pub(super) wallet: BTreeMap<KeyId, Arc<ServiceKey>>,
     /// Looks in a row that could not see.
     pub(super) blind: u32,
+    /// Looks in a row that could not see the issuer, because of what passes by itself.
+    pub(super) unseen: u32,
+    /// The issuer was seen again after an outage: others that share it want to know.
+    pub(super) sees_again: bool,
     /// Something was written that the fleet must heed.
     pub(super) stirs_fleet: bool,
 }
 
 impl Hand {
+    /// What a walker knows who has only read the journal.
+    pub(super) fn of(record: Option<Record>) -> Self {
+        Self {
+            record,
+            lease: None,
+            wallet: BTreeMap::new(),
+            blind: 0,
+            unseen: 0,
+            sees_again: false,
+            stirs_fleet: false,
+        }
+    }
+
     /// Forgets everything, so that the next walk reads the journal again.
     pub(super) fn forget(&mut self) {
         self.record = None;
@@ -97,7 +114,7 @@ impl Desk {
             lease_until: None,
             next_tick: None,
         };
-        let hand = Hand { record, lease: None, wallet: BTreeMap::new(), blind: 0, stirs_fleet: false };
+        let hand = Hand::of(record);
         Self {
             unit: RwLock::new(unit),
             hand: tokio::sync::Mutex::new(hand),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Unit;
 use super::desk::Hand;
+use super::{Unit, peers};
 use crate::clock::Clock;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::key::Key;
@@ -20,6 +20,7 @@ pub(super) async fn look(unit: &Unit, hand: &mut Hand, looks: Looks, clock: &dyn
     let content = if looks.content { content(unit, hand).await } else { Seen::NotAsked };
     let blind =
         keys.failure().is_some() || status.failure().is_some_and(|failure| failure.class.is_passing());
+    peers::note(hand, &keys);
     hand.blind = if blind { hand.blind.saturating_add(1) } else { 0 };
     Observation { at: clock.now(), keys, status, content, blind: hand.blind }
 }

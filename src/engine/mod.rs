@@ -9,6 +9,7 @@ mod desk;
 mod fleet;
 mod look;
 mod peek;
+mod peers;
 mod rounds;
 mod tell;
 mod walk;

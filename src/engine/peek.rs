@@ -34,13 +34,7 @@ impl Engine {
         let record = desk.view().record.map(|record| (*record).clone());
         let now = self.clock.now();
         let looks = plan::looks(&unit.policy, record.as_ref(), now);
-        let mut hand = Hand {
-            record,
-            lease: None,
-            wallet: std::collections::BTreeMap::new(),
-            blind: 0,
-            stirs_fleet: false,
-        };
+        let mut hand = Hand::of(record);
         let observation = look(&unit, &mut hand, looks, self.clock.as_ref()).await;
         let now = self.clock.now();
         let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);

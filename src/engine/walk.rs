@@ -55,7 +55,11 @@ impl Engine {
         }
         desk.publish(|view| view.next_look = Some(next));
         let stirred = std::mem::take(&mut hand.stirs_fleet);
+        let sees_again = std::mem::take(&mut hand.sees_again);
         drop(hand);
+        if sees_again {
+            self.wake_peers(&unit);
+        }
         if stirred {
             self.heed().await;
         }

@@ -18,16 +18,16 @@ use rekeyd::ports::Journal;
 use super::{Hands, Outside, policy};
 
 /// Several credentials of one age, each with an outside world of its own.
-struct Fleet {
-    clock: Arc<Hands>,
-    journal: MemoryJournal,
-    outsides: Vec<(CredentialId, Arc<Outside>)>,
+pub(crate) struct Fleet {
+    pub(crate) clock: Arc<Hands>,
+    pub(crate) journal: MemoryJournal,
+    pub(crate) outsides: Vec<(CredentialId, Arc<Outside>)>,
     opening: Arc<Mutex<Opening>>,
-    rules: Rules,
+    pub(crate) rules: Rules,
 }
 
 impl Fleet {
-    fn new(size: usize, days: i64) -> Self {
+    pub(crate) fn new(size: usize, days: i64) -> Self {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let clock = Arc::new(Hands(Mutex::new((now, 0))));
         let outside = |number: usize| {
@@ -45,7 +45,7 @@ impl Fleet {
         Self { clock, journal: MemoryJournal::new(), outsides, opening, rules: Rules::default() }
     }
 
-    async fn engine(&self, holder: &str) -> Arc<Engine> {
+    pub(crate) async fn engine(&self, holder: &str) -> Arc<Engine> {
         let settings = Settings {
             holder: holder.to_owned(),
             lease_life: Duration::from_mins(2),
@@ -73,12 +73,12 @@ impl Fleet {
         self.outsides.iter().map(unit).collect()
     }
 
-    fn pass(&self, time: Duration) {
+    pub(crate) fn pass(&self, time: Duration) {
         let mut hands = self.clock.0.lock().unwrap();
         hands.0 = after(hands.0, time);
     }
 
-    async fn turn(&self, engine: &Arc<Engine>) {
+    pub(crate) async fn turn(&self, engine: &Arc<Engine>) {
         engine.wake_due(self.clock.now());
         engine.quiet().await;
         let wait = engine.until_due(self.clock.now(), Duration::from_hours(6));

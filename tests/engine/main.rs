@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fleet;
+mod outage;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use rekeyd::clock::Clock;
 use rekeyd::domain::event::{Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
-use rekeyd::domain::failure::Failure;
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::{Opening, Pass, Rules};
 use rekeyd::domain::fold::fold;
 use rekeyd::domain::key::{Key, KeyState, Sighting, Sightings};
@@ -60,11 +61,20 @@ pub(crate) struct Outside {
     pub(crate) at_gate: Notify,
     pub(crate) gate: Notify,
     pub(crate) clock: Option<Arc<Hands>>,
+    /// Why nothing of the issuer can be had, while that is so; shared by all whose issuer it is.
+    pub(crate) outage: Arc<Mutex<Option<Class>>>,
+    /// Nothing can be created.
+    pub(crate) stuck: AtomicBool,
+    /// When a list was asked for.
+    pub(crate) listed: Mutex<Vec<Timestamp>>,
 }
 
 impl Outside {
     fn now(&self) -> Timestamp {
         self.clock.as_ref().unwrap().now()
+    }
+    fn out(&self) -> Result<(), Failure> {
+        self.outage.lock().unwrap().map_or(Ok(()), |class| Err(Failure::new(class, "the issuer is out")))
     }
     pub(crate) fn add(&self, role: Role, name: KeyName, created: Timestamp) -> Key {
         let key = Key { id: KeyId(format!("id-{name}")), name, created_at: Some(created), expires_at: None };
@@ -81,9 +91,15 @@ impl Issuer for Outside {
             self.at_gate.notify_one();
             self.gate.notified().await;
         }
+        self.listed.lock().unwrap().push(self.now());
+        self.out()?;
         Ok(self.keys.lock().unwrap().clone())
     }
     async fn create(&self, role: Role, name: &KeyName) -> Result<Key, Failure> {
+        self.out()?;
+        if self.stuck.load(Ordering::SeqCst) {
+            return Err(Failure::new(Class::ServerError, "the broker is out"));
+        }
         self.created.lock().unwrap().push(name.clone());
         Ok(self.add(role, name.clone(), self.now()))
     }

@@ -1,0 +1,118 @@
+//! An issuer that is out for days, and who looks when it is back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rekeyd::clock::Clock;
+use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::failure::Class;
+use rekeyd::domain::fleet::{Pass, Rules};
+use rekeyd::domain::stage::Phase;
+use rekeyd::domain::view::View;
+use rekeyd::domain::{Timestamp, after, between};
+use rekeyd::engine::Engine;
+use rekeyd::ports::Journal;
+
+use super::fleet::Fleet;
+
+const SIZE: usize = 40;
+
+/// A fleet on one landscape, whose issuer is out of order for `class` after the first look.
+async fn three_days_out(fleet: &Fleet, engine: &Arc<Engine>, class: Class) {
+    for (_, outside) in &fleet.outsides {
+        *outside.outage.lock().unwrap() = Some(class);
+    }
+    let end = after(fleet.clock.now(), Duration::from_hours(72));
+    while fleet.clock.now() < end {
+        fleet.turn(engine).await;
+    }
+    for (_, outside) in &fleet.outsides {
+        *outside.outage.lock().unwrap() = None;
+        outside.listed.lock().unwrap().clear();
+    }
+}
+
+/// Turns until somebody has seen the issuer again. Answers how long the last one took after the first.
+async fn from_first_to_last(fleet: &Fleet, engine: &Arc<Engine>) -> Duration {
+    let seen = || -> Vec<Timestamp> {
+        let seen =
+            fleet.outsides.iter().filter_map(|(_, outside)| outside.listed.lock().unwrap().first().copied());
+        seen.collect()
+    };
+    for _ in 0..1000 {
+        if seen().len() == fleet.outsides.len() {
+            let seen = seen();
+            return between(*seen.iter().min().unwrap(), *seen.iter().max().unwrap());
+        }
+        fleet.turn(engine).await;
+    }
+    panic!("only {} look again", seen().len());
+}
+
+#[tokio::test]
+async fn when_the_issuer_is_back_everybody_looks_at_once() {
+    let fleet = Fleet::new(SIZE, 100);
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    three_days_out(&fleet, &engine, Class::ServerError).await;
+    let took = from_first_to_last(&fleet, &engine).await;
+    assert!(took <= Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn rotations_that_were_stopped_half_way_go_on_at_once() {
+    let mut fleet = Fleet::new(SIZE, 100);
+    fleet.rules = Rules { canary: false, fuse_rotations: 1000, rotations_at_once: 64, ..Rules::default() };
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    for (id, outside) in &fleet.outsides {
+        outside.stuck.store(true, Ordering::SeqCst);
+        let wish =
+            Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() };
+        engine.wish(id, wish).await.unwrap();
+    }
+    engine.quiet().await;
+    let creating = |view: View| view.record.is_some_and(|record| record.stage.phase() == Phase::Creating);
+    assert!(engine.views().into_iter().all(creating), "everybody has begun and chosen names");
+    three_days_out(&fleet, &engine, Class::Connect).await;
+    for (_, outside) in &fleet.outsides {
+        outside.stuck.store(false, Ordering::SeqCst);
+    }
+    let took = from_first_to_last(&fleet, &engine).await;
+    assert!(took <= Duration::from_secs(2), "{took:?}");
+    let entries = fleet.journal.read(None, 0).await.unwrap();
+    assert!(!entries.iter().any(|entry| matches!(entry.event, Event::Halted(_))), "an outage halts nobody");
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_tried_again_by_everybody() {
+    let fleet = Fleet::new(SIZE, 100);
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    three_days_out(&fleet, &engine, Class::Unauthorized).await;
+    let took = from_first_to_last(&fleet, &engine).await;
+    assert!(took > Duration::from_mins(30), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_hiccup_wakes_nobody() {
+    let fleet = Fleet::new(SIZE, 100);
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    let (first, hiccup) = &fleet.outsides[0];
+    for (_, outside) in &fleet.outsides {
+        *outside.outage.lock().unwrap() = Some(Class::Timeout);
+    }
+    engine.push();
+    engine.quiet().await;
+    for (_, outside) in &fleet.outsides {
+        outside.listed.lock().unwrap().clear();
+    }
+    *hiccup.outage.lock().unwrap() = None;
+    engine.push_one(first);
+    engine.quiet().await;
+    assert_eq!(hiccup.listed.lock().unwrap().len(), 1);
+    let others = fleet.outsides.iter().skip(1).map(|(_, outside)| outside.listed.lock().unwrap().len());
+    assert_eq!(others.sum::<usize>(), 0);
+}
