@@ -15,6 +15,11 @@ use rekeyd::domain::policy::Policy;
 use rekeyd::domain::record::Record;
 use rekeyd::domain::{Timestamp, after};
 
+#[path = "script.rs"]
+pub(crate) mod script;
+
+use script::{How, Script};
+
 /// Chance, from a seed.
 pub(crate) struct Dice(pub(crate) u64);
 
@@ -43,6 +48,8 @@ pub(crate) struct Manners {
     pub(crate) ignores_put: bool,
     /// Its next runs fail although the credential is fine.
     pub(crate) fails: u32,
+    /// Every run with a key of ours fails.
+    pub(crate) fails_with_fresh: bool,
     /// It has no delivery endpoint.
     pub(crate) no_put: bool,
     /// It has no endpoint to be provisioned with.
@@ -55,6 +62,16 @@ pub(crate) struct Manners {
     pub(crate) unseen: bool,
     /// So many seconds go by until a fresh key is listed.
     pub(crate) list_lag: i64,
+    /// So many seconds go by until a fresh key is accepted.
+    pub(crate) known_after: i64,
+    /// So many seconds its status lags behind.
+    pub(crate) status_lag: i64,
+    /// So many seconds it lives on a token of a key that is gone.
+    pub(crate) token_life: i64,
+    /// A deleted key goes on working.
+    pub(crate) deleted_works: bool,
+    /// The issuer cannot be listed.
+    pub(crate) issuer_down: bool,
 }
 
 pub(crate) struct World {
@@ -73,6 +90,13 @@ pub(crate) struct World {
     pub(crate) journal: Vec<Entry>,
     pub(crate) record: Option<Record>,
     wallet: BTreeSet<KeyId>,
+    /// What is to go wrong, and when.
+    pub(crate) script: Script,
+    /// What the consumer said, and since when.
+    said: Vec<(Timestamp, Verdict)>,
+    gone: BTreeMap<KeyId, Timestamp>,
+    /// Calls that went out.
+    pub(crate) calls: BTreeMap<&'static str, u32>,
     pub(crate) creates: u32,
     /// Creates that were refused because the key was there already.
     pub(crate) taken: u32,
@@ -104,6 +128,10 @@ impl World {
             journal: Vec::new(),
             record: None,
             wallet: BTreeSet::new(),
+            script: Script::default(),
+            said: Vec::new(),
+            gone: BTreeMap::new(),
+            calls: BTreeMap::new(),
             creates: 0,
             taken: 0,
             deletes: Vec::new(),
@@ -172,8 +200,15 @@ impl World {
             return;
         }
         self.run = None;
-        let works = self.held.get(&Role::Ciapi).is_some_and(|id| self.exists(id));
-        if works && !fails {
+        let works = self.held.get(&Role::Ciapi).is_some_and(|id| self.exists(id) || self.has_token_of(id));
+        let fresh = |id: &KeyId| {
+            self.keys
+                .values()
+                .flatten()
+                .any(|seen| seen.key.id == *id && seen.key.name.parse_ours().is_some())
+        };
+        let averse = self.manners.fails_with_fresh && self.held.values().any(fresh);
+        if works && !fails && !averse {
             self.deployed_at = self.now;
             self.verdict = Verdict::Success;
         } else {
@@ -181,13 +216,37 @@ impl World {
         }
     }
 
+    fn has_token_of(&self, id: &KeyId) -> bool {
+        let life = chrono::TimeDelta::seconds(self.manners.token_life);
+        self.gone.get(id).is_some_and(|gone| self.now < *gone + life)
+    }
+
+    fn call(&mut self, what: &'static str) {
+        *self.calls.entry(what).or_default() += 1;
+    }
+
+    /// What the consumer says now; with a lag, what was so a while ago.
+    fn word(&mut self) -> Verdict {
+        if self.said.last().is_none_or(|(_, last)| *last != self.verdict) {
+            self.said.push((self.now, self.verdict));
+        }
+        let seen = self.now - chrono::TimeDelta::seconds(self.manners.status_lag);
+        let said = self.said.iter().rev().find(|(since, _)| *since <= seen).or(self.said.first());
+        said.map_or(self.verdict, |(_, verdict)| *verdict)
+    }
+
     pub(crate) fn observe(&mut self, looks: Looks) -> Observation {
         if looks.status || looks.content {
             self.proceed();
         }
+        for (asked, what) in [(looks.keys, "list"), (looks.status, "status"), (looks.content, "content")] {
+            if asked {
+                self.call(what);
+            }
+        }
         let keys = if !looks.keys {
             Seen::NotAsked
-        } else if self.fails() {
+        } else if self.manners.issuer_down || self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
             let listed = self.now - chrono::TimeDelta::seconds(self.manners.list_lag);
@@ -202,12 +261,8 @@ impl World {
         } else if self.manners.unseen || self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
-            Seen::Yes(Status {
-                verdict: self.verdict,
-                word: self.verdict.as_str().to_owned(),
-                at: None,
-                detail: None,
-            })
+            let verdict = self.word();
+            Seen::Yes(Status { verdict, word: verdict.as_str().to_owned(), at: None, detail: None })
         };
         let content = if !looks.content {
             Seen::NotAsked
@@ -240,7 +295,12 @@ impl World {
         // Every step takes some time.
         self.now = after(self.now, Duration::from_secs(1));
         match self.act(&plan.step) {
-            Ok(Some(event)) => self.write(event),
+            _ if self.script.dies() => self.crash(),
+            Ok(Some(event)) if self.script.point() => drop(event),
+            Ok(Some(event)) => {
+                self.write(event);
+                self.script.point();
+            }
             Ok(None) => {}
             Err(failure) => {
                 let record = self.record.as_ref().unwrap();
@@ -248,11 +308,15 @@ impl World {
                 self.write(Event::StepFailed { step: plan.step.name().to_owned(), failure, retry_at });
             }
         }
+        if self.script.dies() {
+            self.crash();
+        }
         plan
     }
 
     fn act(&mut self, step: &Step) -> Result<Option<Event>, Failure> {
         let outside = !matches!(step, Step::Note(_) | Step::Begin { .. } | Step::Rest);
+        let how = if outside { self.script.next(step.name()) } else { None };
         if let Step::Create { role, .. } = step {
             self.write(Event::CreateSent { role: *role });
         }
@@ -261,10 +325,32 @@ impl World {
             self.wallet.insert(key.id.clone());
             self.write(Event::DeleteSent { role: *role, name: key.name.clone(), permit: permit.to_string() });
         }
+        if outside && self.script.point() {
+            return Ok(None);
+        }
+        match &how {
+            Some(How::Refused(failure)) => return Err(failure.clone()),
+            Some(How::DiesBefore) => {
+                self.script.die();
+                return Ok(None);
+            }
+            Some(How::Lost(_) | How::DiesAfter) | None => {}
+        }
         if outside && self.fails() {
             return Err(passing(&mut self.dice));
         }
+        if outside {
+            self.call(step.name());
+        }
         let event = self.effect(step)?;
+        match how {
+            Some(How::Lost(failure)) => return Err(failure.ambiguous()),
+            Some(How::DiesAfter) => self.script.die(),
+            _ => {}
+        }
+        if outside && (self.script.dies() || self.script.point()) {
+            return Ok(None);
+        }
         if outside && self.fails() {
             return Err(passing(&mut self.dice).ambiguous());
         }
@@ -301,6 +387,11 @@ impl World {
             Step::Test { role, .. } if self.manners.same_secret => Some(Event::SameSecret { role: *role }),
             Step::Test { role, fresh, .. } => {
                 assert!(self.exists(&fresh.id), "only what exists is tested");
+                let known =
+                    fresh.created_at.map(|made| made + chrono::TimeDelta::seconds(self.manners.known_after));
+                if known.is_some_and(|known| self.now < known) {
+                    return Err(Failure::new(Class::Unauthorized, "a key made just now is not known yet"));
+                }
                 Some(Event::Tested { role: *role, grade: Grade::Read })
             }
             Step::Deliver { keys } => {
@@ -332,10 +423,12 @@ impl World {
             Step::Delete { role, key, .. } => {
                 self.keys.get_mut(role).unwrap().retain(|seen| seen.key.id != key.id);
                 self.deletes.push(key.id.clone());
+                self.gone.insert(key.id.clone(), self.now);
                 None
             }
             Step::Probe { role, key } => {
-                let refused = self.wallet.contains(&key.id).then(|| !self.exists(&key.id));
+                let works = self.manners.deleted_works || self.exists(&key.id);
+                let refused = self.wallet.contains(&key.id).then_some(!works);
                 Some(Event::Probed { role: *role, refused })
             }
         })
