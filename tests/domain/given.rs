@@ -3,14 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rekeyd::domain::Timestamp;
 use rekeyd::domain::names::{CredentialId, Role};
 use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
 use rekeyd::domain::window::Window;
-
-pub(crate) fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 pub(crate) fn credential() -> CredentialId {
     "acme/dataplane".parse().unwrap()

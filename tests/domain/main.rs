@@ -14,4 +14,10 @@ mod window;
 mod words;
 mod world;
 
-pub(crate) use given::{at, credential, policy};
+use rekeyd::domain::Timestamp;
+
+pub(crate) use given::{credential, policy};
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

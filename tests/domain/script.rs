@@ -15,7 +15,7 @@ pub(crate) enum How {
     DiesAfter,
 }
 
-struct Trouble {
+pub(crate) struct Trouble {
     step: String,
     pass: u32,
     times: u32,
@@ -25,7 +25,8 @@ struct Trouble {
 /// What is to go wrong.
 #[derive(Default)]
 pub(crate) struct Script {
-    troubles: Vec<Trouble>,
+    /// One by one; cleared, nothing goes wrong any more.
+    pub(crate) troubles: Vec<Trouble>,
     /// Moments at which the process could die: before and after each call, before and after each write.
     pub(crate) points: u32,
     /// The moment at which it does, counted from 1.
@@ -37,11 +38,6 @@ impl Script {
     /// Lets `times` steps of this name go wrong, after `pass` that go well.
     pub(crate) fn plan(&mut self, step: &str, pass: u32, times: u32, how: How) {
         self.troubles.push(Trouble { step: step.to_owned(), pass, times, how });
-    }
-
-    /// Nothing goes wrong any more.
-    pub(crate) fn clear(&mut self) {
-        self.troubles.clear();
     }
 
     /// How the step that is about to be taken goes wrong.

@@ -12,11 +12,13 @@ use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{KeyName, Role};
-use rekeyd::domain::plan::{Plan, Step};
+use rekeyd::domain::observation::Verdict;
+use rekeyd::domain::plan::{NextLook, Plan, Step};
 use rekeyd::domain::policy::{Policy, Provision};
 use rekeyd::domain::stage::{Phase, Stage};
 
 use super::policy;
+use super::world::script::How;
 use super::world::{Manners, World};
 
 /// What holds after every step, whatever happens.
@@ -490,6 +492,46 @@ fn a_full_house_creates_nothing() {
     let plan = world.turn();
     assert_eq!(plan.reason.code, "no-room");
     assert_eq!(world.creates, before);
+}
+
+/// Each call goes wrong in each way, one at a time: it is settled all the same, with one fresh key per role.
+#[test]
+fn every_call_may_go_wrong_in_every_way() {
+    let timeout = || Failure::new(Class::Timeout, "no answer within 30 s");
+    let ways = || [How::Refused(timeout()), How::Lost(timeout()), How::DiesBefore, How::DiesAfter];
+    for step in ["create", "test", "deliver", "provision", "confirm", "renew", "delete", "probe"] {
+        for how in ways() {
+            for pass in 0..3 {
+                let mut world = World::new(policy(), 1, 0, Manners::default());
+                world.script.plan(step, pass, 1, how.clone());
+                let done = walk(&mut world, 400, |world, _| is_settled_again(world));
+                assert!(done, "{step} {pass} {how:?}\n{}", timeline(&world));
+                let single = world.keys.values().all(|keys| keys.len() == 1);
+                assert!(single && world.creates == 2, "{step} {pass} {how:?}\n{}", timeline(&world));
+            }
+        }
+    }
+}
+
+#[test]
+fn while_it_is_held_nobody_is_called_for_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Retiring)));
+    world.wish(Wish::Hold { until: None, reason: "audit".to_owned() }).unwrap();
+    assert_eq!(world.plan().next_look, NextLook::Schedule);
+    world.wish(Wish::Unhold).unwrap();
+    let until = after(world.now, Duration::from_hours(30));
+    world.wish(Wish::Hold { until: Some(until), reason: "audit".to_owned() }).unwrap();
+    assert_eq!(world.plan().next_look, NextLook::At(until));
+}
+
+#[test]
+fn a_gate_that_nobody_opens_is_looked_at_seldom() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| phase(world) == Some(Phase::Retiring)));
+    world.verdict = Verdict::Error;
+    let NextLook::At(at) = world.plan().next_look else { panic!("it is looked at again") };
+    assert!(at >= after(world.now, Duration::from_mins(15)), "{at}");
 }
 
 fn settles_or_halts(mut world: World, crash: u64) {

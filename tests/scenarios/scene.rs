@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use rekeyd::domain::event::Event;
 use rekeyd::domain::names::{KeyId, KeyName, Role};
-use rekeyd::domain::plan::{self, Plan, Step};
+use rekeyd::domain::plan::{self, Plan};
 use rekeyd::domain::proof::{Gate, retire_gates, soak_gates};
 use rekeyd::domain::record::Record;
 use rekeyd::domain::stage::{Phase, Stage};
@@ -21,16 +21,12 @@ pub(crate) struct Scene {
     pub(crate) world: World,
     /// What the consumer held at first.
     pub(crate) first: BTreeMap<Role, KeyId>,
-    /// The plan that was followed last.
-    pub(crate) plan: Option<Plan>,
     /// Looks at which deployments did not work, since the consumer held a `ciapi` key that was gone.
     pub(crate) without_ciapi: u32,
     /// Looks in all.
     pub(crate) looks: u32,
     /// The most keys of one role that lived at once.
     pub(crate) most_keys: usize,
-    /// The longest pause between two steps.
-    pub(crate) longest_pause: chrono::TimeDelta,
     /// Moments at which the process was killed, each in a world of its own.
     pub(crate) deaths: u32,
     /// Events that were told already.
@@ -46,11 +42,9 @@ impl Scene {
         Self {
             world,
             first,
-            plan: None,
             without_ciapi: 0,
             looks: 0,
             most_keys: 0,
-            longest_pause: chrono::TimeDelta::zero(),
             deaths: 0,
             told: 0,
             says: String::new(),
@@ -71,12 +65,7 @@ impl Scene {
 
     /// One look and one step, and what holds after every step whatever happens.
     pub(crate) fn turn(&mut self) -> Result<(), String> {
-        let before = self.world.now;
-        let plan = self.world.turn();
-        if plan.step == Step::Rest {
-            self.longest_pause = self.longest_pause.max(self.world.now - before);
-        }
-        self.plan = Some(plan);
+        self.world.turn();
         self.looks += 1;
         self.invariants()
     }
@@ -143,28 +132,32 @@ impl Scene {
         }
     }
 
-    /// What happened since it was last asked.
+    /// What happened since it was last asked. What repeats itself is told once, and how often.
     pub(crate) fn told(&mut self) -> String {
         let mut text = String::new();
         let entries = &self.world.journal[self.told.min(self.world.journal.len())..];
-        let mut alike: Option<(String, u32, Timestamp)> = None;
-        for entry in entries {
-            let told = short(&story::tell(&entry.event));
-            match &mut alike {
-                Some((last, times, until)) if *last == told => {
-                    *times += 1;
-                    *until = entry.at;
-                    continue;
-                }
-                _ => {}
+        let mut alike: Option<Alike> = None;
+        for (index, entry) in entries.iter().enumerate() {
+            let told = gist(&entry.event);
+            if let Some(alike) = alike.as_mut().filter(|alike| alike.told == told) {
+                alike.times += 1;
+                alike.until = entry.at;
+                continue;
+            }
+            // An intent whose call fails like the one before it.
+            let next = entries.get(index + 1).map(|entry| gist(&entry.event));
+            let is_intent = matches!(entry.event, Event::CreateSent { .. } | Event::DeleteSent { .. });
+            if is_intent && alike.as_ref().is_some_and(|alike| Some(&alike.told) == next.as_ref()) {
+                continue;
             }
             close(&mut text, alike.take());
-            writeln!(text, "    {} {told}", stamp(entry.at)).expect("a string takes all");
+            writeln!(text, "    {} {}", stamp(entry.at), short(&story::tell(&entry.event)))
+                .expect("a string takes all");
             if let Event::Halted(reason) = &entry.event {
                 let remedy = short(&reason.remedy(&entry.credential));
                 writeln!(text, "    {:19} what to do: {remedy}", "").expect("a string takes all");
             }
-            alike = Some((told, 0, entry.at));
+            alike = Some(Alike { told, times: 0, until: entry.at });
         }
         close(&mut text, alike);
         self.told = self.world.journal.len();
@@ -200,8 +193,23 @@ impl Scene {
     }
 }
 
-fn close(text: &mut String, alike: Option<(String, u32, Timestamp)>) {
-    if let Some((_, times, until)) = alike.filter(|(_, times, _)| *times > 0) {
+/// A line that repeats itself.
+struct Alike {
+    told: String,
+    times: u32,
+    until: Timestamp,
+}
+
+/// An event in words, without what differs from one time to the next.
+fn gist(event: &Event) -> String {
+    match event {
+        Event::StepFailed { step, failure, .. } => format!("`{step}` failed: {failure}"),
+        event => short(&story::tell(event)),
+    }
+}
+
+fn close(text: &mut String, alike: Option<Alike>) {
+    if let Some(Alike { times, until, .. }) = alike.filter(|alike| alike.times > 0) {
         writeln!(text, "    {} the same, {times} more times until then", stamp(until))
             .expect("a string takes all");
     }

@@ -195,7 +195,22 @@ struct Sight<'a> {
 
 impl Sight<'_> {
     fn poll(&self, code: &'static str, text: impl Into<String>) -> Plan {
+        if self.record.deadline(self.policy).is_some_and(|deadline| self.now >= deadline) {
+            return self.seldom(code, text);
+        }
         Plan::rest(NextLook::At(after(self.now, self.policy.poll)), code, text)
+    }
+
+    /// A rest until somebody or something outside gives way, which nobody knows when: no reason to call often.
+    fn seldom(&self, code: &'static str, text: impl Into<String>) -> Plan {
+        let pause = self.policy.poll.max(self.policy.evidence_life);
+        Plan::rest(NextLook::At(after(self.now, pause)), code, text)
+    }
+
+    /// A rest until the hold ends. Lifting it wakes the walk.
+    fn held(&self, text: impl Into<String>) -> Plan {
+        let until = self.record.hold.as_ref().and_then(|hold| hold.until);
+        Plan::rest(until.map_or(NextLook::Schedule, NextLook::At), "held", text)
     }
 
     /// A rest because something could not be seen, longer each time.

@@ -40,7 +40,7 @@ fn delete(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {
         return sight.poll("going", format!("`{}` is being deleted", seen.key.name));
     }
     if sight.record.is_held(sight.now) {
-        return sight.poll("held", "held: nothing is deleted");
+        return sight.held("held: nothing is deleted");
     }
     match UndeliveredProof::of(sight.record, &seen.key) {
         Some(proof) => Plan::go(
@@ -49,7 +49,7 @@ fn delete(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {
             format!("`{}` was never delivered", seen.key.name),
         ),
         None => sight
-            .poll("not-ours", format!("`{}` cannot be shown to be ours", seen.key.name))
+            .seldom("not-ours", format!("`{}` cannot be shown to be ours", seen.key.name))
             .person(format!("look at `{}` at the issuer", seen.key.name)),
     }
 }

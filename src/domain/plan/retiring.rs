@@ -58,12 +58,11 @@ fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Optio
 
 fn shut(sight: &Sight<'_>, gate: &Gate) -> Plan {
     let text = format!("gate `{}` is closed: {}", gate.name, gate.why);
-    let poll = after(sight.now, sight.policy.poll);
     if let Some(at) = gate.opens_at {
-        return Plan::rest(NextLook::At(at.max(poll)), "gate", text);
+        return Plan::rest(NextLook::At(at.max(after(sight.now, sight.policy.poll))), "gate", text);
     }
-    Plan::rest(NextLook::At(poll), "gate", text)
-        .person(format!("`rekeyd explain {}` shows every gate", sight.record.credential))
+    let plan = if sight.record.is_held(sight.now) { sight.held(text) } else { sight.seldom("gate", text) };
+    plan.person(format!("`rekeyd explain {}` shows every gate", sight.record.credential))
 }
 
 fn renew(sight: &Sight<'_>, fresh: &KeySet, why: &str) -> Plan {
@@ -196,7 +195,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             return Some(Plan::halt(HaltReason::AttemptsExhausted { step, cause }));
         }
         if sight.record.is_held(sight.now) {
-            return Some(sight.poll("held", "held: the proof by exclusion waits"));
+            return Some(sight.held("held: the proof by exclusion waits"));
         }
         if retirement.cannot_redeploy {
             let cause = "the consumer was asked to provision before and cannot be asked now".to_owned();
@@ -204,7 +203,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         }
         if sight.policy.provision == Provision::Never {
             let text = "the proof by exclusion needs a deployment, which is no longer allowed";
-            let plan = sight.poll("no-deployment", text);
+            let plan = sight.seldom("no-deployment", text);
             return Some(plan.person("allow `dataspace.provision` until this rotation is over"));
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.

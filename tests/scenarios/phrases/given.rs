@@ -104,7 +104,7 @@ pub(super) const PHRASES: &[Phrase] = &[
         Ok(())
     }),
     ("nothing is refused any more", |scene, _| {
-        scene.world.script.clear();
+        scene.world.script.troubles.clear();
         Ok(())
     }),
     ("the issuer has a {} key with our prefix that belongs to another credential", |scene, values| {

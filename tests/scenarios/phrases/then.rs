@@ -2,7 +2,6 @@
 
 use rekeyd::domain::event::Event;
 use rekeyd::domain::names::{KeyId, Role};
-use rekeyd::domain::plan::{NextLook, Step};
 use rekeyd::domain::stage::Phase;
 
 use super::{Phrase, delta, ensure, number, phase, role};
@@ -19,9 +18,7 @@ pub(super) const PHRASES: &[Phrase] = &[
     }),
     ("exactly {} keys were created", |scene, values| {
         let found = scene.world.creates;
-        ensure(found == number(values[0])?, || {
-            format!("{found} were created, not {}", values[0])
-        })
+        ensure(found == number(values[0])?, || format!("{found} were created, not {}", values[0]))
     }),
     ("at most {} keys were created", |scene, values| {
         let found = scene.world.creates;
@@ -129,15 +126,6 @@ pub(super) const PHRASES: &[Phrase] = &[
             format!("it is `{}`: {}", plan.step.name(), plan.reason.text)
         })
     }),
-    ("the next look is within {}", |scene, values| {
-        let plan = scene.peek();
-        let wait = match plan.next_look {
-            NextLook::Now => chrono::TimeDelta::zero(),
-            NextLook::At(at) => at - scene.world.now,
-            NextLook::Schedule => return Err("it is at the next tick of the schedule".to_owned()),
-        };
-        ensure(wait <= delta(values[0])?, || format!("it is in {wait}"))
-    }),
     ("no attempt was counted", |scene, _| {
         let attempts = scene.record()?.trouble.attempts;
         ensure(attempts == 0, || format!("{attempts} were"))
@@ -164,9 +152,5 @@ pub(super) const PHRASES: &[Phrase] = &[
         let begun = begun.ok_or("none has")?;
         let ago = scene.world.now - begun.at;
         ensure(ago <= delta(values[0])?, || format!("it began {ago} ago"))
-    }),
-    ("it does nothing but look", |scene, _| {
-        let plan = scene.peek();
-        ensure(plan.step == Step::Rest, || format!("it would {}", plan.step.name()))
     }),
 ];

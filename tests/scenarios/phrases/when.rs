@@ -1,6 +1,7 @@
 //! What happens: the daemon runs, the clock turns, people ask.
 
 use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::stage::{Phase, Stage};
 
 use super::{Phrase, delta, ensure, number, phase};
@@ -94,7 +95,7 @@ fn deaths(scene: &mut Scene, _: &[&str]) -> Result<(), String> {
 fn wish(text: &str) -> Result<Wish, String> {
     let reason = "told in a story".to_owned();
     Ok(match text {
-        "rotate" => Wish::Rotate { trigger: Trigger::Command, reason },
+        "rotate" => Wish::Rotate { trigger: Trigger::Command, reason, pass: Pass::default() },
         "restore" => Wish::Restore { reason },
         "hold" => Wish::Hold { until: None, reason },
         "unhold" => Wish::Unhold,
