@@ -17,6 +17,9 @@ use super::policy::Pin;
 /// The name of the step that tries every fresh key once more; its failure ends a run of successes.
 pub const CONFIRM: &str = "confirm";
 
+/// The step that sets the consumer in motion, as its failures are journalled.
+pub const PROVISION: &str = "provision";
+
 /// What made a rotation start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -149,6 +152,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upstream_at: Option<Timestamp>,
     },
+    /// The consumer is about to be asked to provision. Whatever becomes of the answer, it may be set in motion.
+    ProvisionSent,
     /// The consumer accepted to provision.
     Provisioned {
         /// What it looked like before.
@@ -277,6 +282,7 @@ impl Event {
             Self::SameSecret { .. } => "same-secret",
             Self::Ready { .. } => "ready",
             Self::Delivered { .. } => "delivered",
+            Self::ProvisionSent => "provision-sent",
             Self::Provisioned { .. } => "provisioned",
             Self::CannotProvision => "cannot-provision",
             Self::Rested { .. } => "rested",

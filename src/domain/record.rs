@@ -116,6 +116,8 @@ pub struct Record {
     /// Whether the consumer was asked to provision in this rotation, and did not refuse. A proof that rests on that
     /// is worth less than one by exclusion, and another one can be had.
     pub asked_to_provision: bool,
+    /// Whether it was asked and the answer is not known.
+    pub provision_sent: bool,
     /// A role whose fresh key had the secret of the old one.
     pub same_secret: Option<Role>,
     /// A person says that what the issuer has is right: look again at which keys are in use.

@@ -27,6 +27,7 @@ pub fn tell(event: &Event) -> String {
         }
         Event::Ready { .. } => "every fresh key works; the delivery begins".to_owned(),
         Event::Delivered { .. } => "the consumer accepted the credential".to_owned(),
+        Event::ProvisionSent => "the consumer is asked to provision".to_owned(),
         Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
         Event::CannotProvision => "the consumer cannot be asked to provision".to_owned(),
         Event::Rested { .. } => {

@@ -7,6 +7,7 @@ use super::desk::Hand;
 use super::look::material;
 use super::{Engine, Unit};
 use crate::domain::event::Event;
+use crate::domain::evidence::Baseline;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::key::{Key, KeySet};
 use crate::domain::names::{KeyName, Role, RotationId};
@@ -70,14 +71,7 @@ impl Engine {
                 test(unit, hand, *role, fresh, old.as_ref()).await.map_or_else(Came::Failed, Came::Of)
             }
             Step::Deliver { keys } => self.deliver(unit, hand, keys).await.unwrap_or_else(Came::Failed),
-            Step::Provision { baseline } => match unit.consumer.provision().await {
-                Ok(accepted) => Came::Of(Event::Provisioned {
-                    baseline: baseline.clone(),
-                    upstream_at: accepted.upstream_at,
-                }),
-                Err(failure) if failure.class == Class::NotFound => Came::Of(Event::CannotProvision),
-                Err(failure) => Came::Failed(failure),
-            },
+            Step::Provision { baseline } => self.provision(unit, hand, baseline).await?,
             Step::Confirm { keys, basis } => try_all(unit, hand, keys)
                 .await
                 .map_or_else(Came::Failed, |()| Came::Of(Event::Works { basis: *basis })),
@@ -104,6 +98,27 @@ impl Engine {
         }
         let accepted = unit.consumer.deliver(&credential).await?;
         Ok(Came::Of(Event::Delivered { upstream_at: accepted.upstream_at }))
+    }
+
+    /// Sets the consumer in motion. The intent is on disk first: what the consumer does after an answer that was lost
+    /// must not pass for something that it does by itself.
+    async fn provision(
+        &self,
+        unit: &Unit,
+        hand: &mut Hand,
+        baseline: &Baseline,
+    ) -> Result<Came, JournalError> {
+        self.write(unit, hand, Event::ProvisionSent).await?;
+        if !self.is_leased(hand) {
+            return Ok(Came::OfItself);
+        }
+        Ok(match unit.consumer.provision().await {
+            Ok(accepted) => {
+                Came::Of(Event::Provisioned { baseline: baseline.clone(), upstream_at: accepted.upstream_at })
+            }
+            Err(failure) if failure.class == Class::NotFound => Came::Of(Event::CannotProvision),
+            Err(failure) => Came::Failed(failure),
+        })
     }
 
     /// The one call that cannot be taken back.

@@ -45,7 +45,7 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
         | Event::Probed { refused: Some(false), .. } => {
             warn!(rotation, phase, event = name, "`{id}`: {text}");
         }
-        Event::CreateSent { .. } | Event::Renewed { .. } => {
+        Event::CreateSent { .. } | Event::ProvisionSent | Event::Renewed { .. } => {
             debug!(rotation, phase, event = name, "`{id}`: {text}");
         }
         _ => info!(rotation, phase, event = name, "`{id}`: {text}"),

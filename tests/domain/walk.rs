@@ -92,6 +92,7 @@ fn a_due_credential_goes_all_the_way_round() {
         "tested",
         "ready",
         "delivered",
+        "provision-sent",
         "provisioned",
         "moving",
         "proven",
@@ -297,6 +298,26 @@ fn a_change_of_the_policy_does_not_replace_the_proof_by_exclusion() {
     world.policy.provision = Provision::WhenNeeded;
     assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
     assert_eq!(world.deletes.len(), 1);
+}
+
+/// The consumer was set in motion by us, and nobody heard the answer: it does not redeploy by itself for that.
+#[test]
+fn a_run_that_was_asked_for_is_not_the_consumers_own_although_the_answer_was_lost() {
+    let lost = || How::Lost(Failure::new(Class::Timeout, "no answer within 30 s"));
+    for how in [lost(), How::DiesAfter] {
+        let mut world = World::new(policy(), 1, 0, Manners { ignores_put: true, ..Manners::default() });
+        world.script.plan("provision", 0, 1, how.clone());
+        assert!(walk(&mut world, 400, |world, _| count(world, "provision-sent") == 1));
+        world.policy.provision = Provision::Never;
+        assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{how:?}\n{}", timeline(&world));
+        walk(&mut world, 400, |_, _| false);
+        assert_eq!(world.deletes.len(), 1, "{how:?}\n{}", timeline(&world));
+    }
+    // A refusal sets nothing in motion.
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    world.script.plan("provision", 0, 1, How::Refused(Failure::new(Class::Timeout, "no connection")));
+    assert!(walk(&mut world, 400, |world, _| count(world, "step-failed") == 1));
+    assert!(!world.record.as_ref().unwrap().provision_sent);
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn every_event_is_told() {
     check(Event::SameSecret { role: Role::Ciapi }, "the secret of the old one");
     check(Event::Ready { baseline: Baseline::default() }, "the delivery begins");
     check(Event::Delivered { upstream_at: None }, "accepted the credential");
+    check(Event::ProvisionSent, "is asked to provision");
     check(Event::Provisioned { baseline: Baseline::default(), upstream_at: None }, "accepted to provision");
     check(Event::CannotProvision, "cannot be asked");
     check(Event::Rested { baseline: Baseline::default() }, "only what it does now counts");

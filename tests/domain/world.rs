@@ -320,6 +320,9 @@ impl World {
         if let Step::Create { role, .. } = step {
             self.write(Event::CreateSent { role: *role });
         }
+        if let Step::Provision { .. } = step {
+            self.write(Event::ProvisionSent);
+        }
         if let Step::Delete { role, key, permit } = step {
             assert!(permit.covers(&key.id));
             self.wallet.insert(key.id.clone());
@@ -387,9 +390,8 @@ impl World {
             Step::Test { role, .. } if self.manners.same_secret => Some(Event::SameSecret { role: *role }),
             Step::Test { role, fresh, .. } => {
                 assert!(self.exists(&fresh.id), "only what exists is tested");
-                let known =
-                    fresh.created_at.map(|made| made + chrono::TimeDelta::seconds(self.manners.known_after));
-                if known.is_some_and(|known| self.now < known) {
+                let delay = chrono::TimeDelta::seconds(self.manners.known_after);
+                if !delay.is_zero() && fresh.created_at.is_some_and(|made| self.now < made + delay) {
                     return Err(Failure::new(Class::Unauthorized, "a key made just now is not known yet"));
                 }
                 Some(Event::Tested { role: *role, grade: Grade::Read })

@@ -146,7 +146,10 @@ impl Scene {
             }
             // An intent whose call fails like the one before it.
             let next = entries.get(index + 1).map(|entry| gist(&entry.event));
-            let is_intent = matches!(entry.event, Event::CreateSent { .. } | Event::DeleteSent { .. });
+            let is_intent = matches!(
+                entry.event,
+                Event::CreateSent { .. } | Event::ProvisionSent | Event::DeleteSent { .. }
+            );
             if is_intent && alike.as_ref().is_some_and(|alike| Some(&alike.told) == next.as_ref()) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::Timestamp;
 use crate::domain::between;
-use crate::domain::event::{Entry, Event, Wish};
+use crate::domain::event::{Entry, Event, PROVISION, Wish};
 use crate::domain::evidence::Grade;
 use crate::domain::halt::HaltReason;
 use crate::domain::names::{KeyName, Role};
@@ -19,6 +19,9 @@ pub(super) fn stand_beside(stage: &Stage, event: &Event) -> bool {
     match event {
         Event::Wished(_) | Event::Pushed | Event::StepFailed { .. } | Event::Halted(_) => true,
         Event::DeleteSent { .. } => matches!(stage, Stage::Settled { .. } | Stage::Restoring { .. }),
+        Event::ProvisionSent => {
+            matches!(stage, Stage::Provisioning { .. } | Stage::Restoring { .. } | Stage::Retiring { .. })
+        }
         Event::Gone { .. } => matches!(stage, Stage::Settled { .. }),
         _ => false,
     }
@@ -34,6 +37,9 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
             record.pushed = true;
         }
         Event::StepFailed { step, failure, retry_at } => {
+            if step == PROVISION && !failure.effect_unknown {
+                record.provision_sent = false;
+            }
             let trouble = &mut record.trouble;
             trouble.failures += 1;
             trouble.attempts += u32::from(!failure.class.is_passing());
@@ -44,6 +50,7 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
         }
         Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
         Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
+        Event::ProvisionSent => record.provision_sent = true,
         Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving | Event::Falters { .. } => {}
         event => {
             record.trouble = Trouble::default();
@@ -69,8 +76,13 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             record.restore = None;
             record.grade = Grade::Nothing;
             record.asked_to_provision = false;
+            record.provision_sent = false;
         }
-        Event::Provisioned { .. } => record.asked_to_provision = true,
+        Event::Provisioned { .. } => {
+            record.asked_to_provision = true;
+            record.provision_sent = false;
+        }
+        Event::CannotProvision => record.provision_sent = false,
         Event::Tested { .. } => {
             if let Stage::Testing { fresh, tested, .. } = &record.stage {
                 let complete = fresh.keys().all(|role| tested.contains_key(role));

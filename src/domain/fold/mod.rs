@@ -86,6 +86,7 @@ fn adopted(entry: &Entry) -> Option<Record> {
         restore: None,
         turned_back: None,
         asked_to_provision: false,
+        provision_sent: false,
         same_secret: None,
         readopt: false,
         abandoned: BTreeMap::new(),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::event::{CONFIRM, Event, Trigger};
+use super::event::{CONFIRM, Event, PROVISION, Trigger};
 use super::evidence::{Baseline, Basis};
 use super::failure::Failure;
 use super::halt::HaltReason;
@@ -117,7 +117,7 @@ impl Step {
             Self::Create { .. } => "create",
             Self::Test { .. } => "test",
             Self::Deliver { .. } => "deliver",
-            Self::Provision { .. } => "provision",
+            Self::Provision { .. } => PROVISION,
             Self::Confirm { .. } => CONFIRM,
             Self::Renew { .. } => "renew",
             Self::Delete { .. } => "delete",

@@ -100,6 +100,7 @@ samples! {
             Event::Delivered { upstream_at: None },
             Event::Delivered { upstream_at: Some(instant()) },
         ],
+        Event::ProvisionSent => [Event::ProvisionSent],
         Event::Provisioned { .. } => [Event::Provisioned { baseline: baseline(), upstream_at: Some(instant()) }],
         Event::CannotProvision => [Event::CannotProvision],
         Event::Rested { .. } => [Event::Rested { baseline: Baseline::default() }],
