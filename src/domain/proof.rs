@@ -11,7 +11,7 @@ use super::key::{Key, KeyState};
 use super::names::{KeyId, KeyName, Role};
 use super::observation::{Observation, Verdict};
 use super::policy::{Pin, Policy, Provision};
-use super::record::Record;
+use super::record::{Asking, Record};
 use super::stage::{Retirement, Stage};
 use super::{Timestamp, after};
 
@@ -129,7 +129,7 @@ impl std::fmt::Display for Permit {
 /// the configuration, or of the consumer's mind, does not make a lesser proof do.
 pub fn can_exclude(policy: &Policy, record: &Record, retirement: &Retirement) -> bool {
     let may_redeploy = policy.provision != Provision::Never && !retirement.cannot_redeploy;
-    retirement.left.is_empty() && (may_redeploy || record.asked_to_provision || record.provision_sent)
+    retirement.left.is_empty() && (may_redeploy || record.asked_to_provision != Asking::No)
 }
 
 /// Whether the next old key is the first in the order of harm: one that goes, or stays in place, was before it otherwise.

@@ -73,6 +73,19 @@ pub struct Asked {
     pub pass: Pass,
 }
 
+/// Whether the consumer was asked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asking {
+    /// No, or it refused.
+    #[default]
+    No,
+    /// It was about to be asked for the first time, and what came of that is not known.
+    Perhaps,
+    /// Yes, or it may have been: it did not refuse.
+    Yes,
+}
+
 /// What became of the last rotation that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -115,9 +128,7 @@ pub struct Record {
     pub turned_back: Option<String>,
     /// Whether the consumer was asked to provision in this rotation, and did not refuse. A proof that rests on that
     /// is worth less than one by exclusion, and another one can be had.
-    pub asked_to_provision: bool,
-    /// Whether it was asked and the answer is not known.
-    pub provision_sent: bool,
+    pub asked_to_provision: Asking,
     /// A role whose fresh key had the secret of the old one.
     pub same_secret: Option<Role>,
     /// A person says that what the issuer has is right: look again at which keys are in use.

@@ -15,6 +15,7 @@ use rekeyd::domain::names::{KeyName, Role};
 use rekeyd::domain::observation::Verdict;
 use rekeyd::domain::plan::{NextLook, Plan, Step};
 use rekeyd::domain::policy::{Policy, Provision};
+use rekeyd::domain::record::Asking;
 use rekeyd::domain::stage::{Phase, Stage};
 
 use super::policy;
@@ -317,7 +318,12 @@ fn a_run_that_was_asked_for_is_not_the_consumers_own_although_the_answer_was_los
     let mut world = World::new(policy(), 1, 0, Manners::default());
     world.script.plan("provision", 0, 1, How::Refused(Failure::new(Class::Timeout, "no connection")));
     assert!(walk(&mut world, 400, |world, _| count(world, "step-failed") == 1));
-    assert!(!world.record.as_ref().unwrap().provision_sent);
+    assert_eq!(world.record.as_ref().unwrap().asked_to_provision, Asking::No);
+    // A refusal says nothing of what was asked before.
+    world.write(Event::ProvisionSent);
+    world.write(Event::ProvisionSent);
+    world.write(Event::CannotProvision);
+    assert_eq!(world.record.as_ref().unwrap().asked_to_provision, Asking::Yes);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::domain::event::{Entry, Event, PROVISION, Wish};
 use crate::domain::evidence::Grade;
 use crate::domain::halt::HaltReason;
 use crate::domain::names::{KeyName, Role};
-use crate::domain::record::{Asked, Halt, Hold, Outcome, Record, Rotation, Trouble};
+use crate::domain::record::{Asked, Asking, Halt, Hold, Outcome, Record, Rotation, Trouble};
 use crate::domain::stage::Stage;
 
 /// Names that are kept of each kind, for keys that turn up late; older ones are forgotten.
@@ -37,8 +37,10 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
             record.pushed = true;
         }
         Event::StepFailed { step, failure, retry_at } => {
-            if step == PROVISION && !failure.effect_unknown {
-                record.provision_sent = false;
+            if step == PROVISION && failure.effect_unknown {
+                record.asked_to_provision = Asking::Yes;
+            } else if step == PROVISION {
+                refused_to_provision(record);
             }
             let trouble = &mut record.trouble;
             trouble.failures += 1;
@@ -50,12 +52,23 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
         }
         Event::Halted(reason) => record.halt = Some(Halt { reason: reason.clone(), at }),
         Event::DeleteSent { name, .. } => record.delete_sent = Some((name.clone(), at)),
-        Event::ProvisionSent => record.provision_sent = true,
+        Event::ProvisionSent => {
+            // What came of an earlier intent was never learnt: it may have had its effect.
+            let first = record.asked_to_provision == Asking::No;
+            record.asked_to_provision = if first { Asking::Perhaps } else { Asking::Yes };
+        }
         Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving | Event::Falters { .. } => {}
         event => {
             record.trouble = Trouble::default();
             progress(record, event, at);
         }
+    }
+}
+
+/// What was asked last had no effect; only where it was asked before may there have been one.
+fn refused_to_provision(record: &mut Record) {
+    if record.asked_to_provision == Asking::Perhaps {
+        record.asked_to_provision = Asking::No;
     }
 }
 
@@ -75,14 +88,10 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             record.pushed = false;
             record.restore = None;
             record.grade = Grade::Nothing;
-            record.asked_to_provision = false;
-            record.provision_sent = false;
+            record.asked_to_provision = Asking::No;
         }
-        Event::Provisioned { .. } => {
-            record.asked_to_provision = true;
-            record.provision_sent = false;
-        }
-        Event::CannotProvision => record.provision_sent = false,
+        Event::Provisioned { .. } => record.asked_to_provision = Asking::Yes,
+        Event::CannotProvision => refused_to_provision(record),
         Event::Tested { .. } => {
             if let Stage::Testing { fresh, tested, .. } = &record.stage {
                 let complete = fresh.keys().all(|role| tested.contains_key(role));

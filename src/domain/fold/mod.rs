@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::event::{Entry, Event};
 use super::evidence::Grade;
 use super::names::CredentialId;
-use super::record::{Record, Trouble};
+use super::record::{Asking, Record, Trouble};
 use super::stage::Stage;
 
 /// A stored event that does not fit what came before it: the journal was damaged or mixed up.
@@ -85,8 +85,7 @@ fn adopted(entry: &Entry) -> Option<Record> {
         asked: None,
         restore: None,
         turned_back: None,
-        asked_to_provision: false,
-        provision_sent: false,
+        asked_to_provision: Asking::No,
         same_secret: None,
         readopt: false,
         abandoned: BTreeMap::new(),
