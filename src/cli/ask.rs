@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::client::Daemon;
 use super::tell::One;
-use super::{Common, Exit, watch};
+use super::{Common, Exit, show, watch};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
+use crate::daemon::protocol::{Done, ResumeFleet, RotateRequest, RotateScope, WishRequest};
 use crate::domain::after;
 use crate::domain::event::{Trigger, Wish};
 use crate::domain::fleet::Pass;
@@ -15,7 +15,9 @@ use crate::domain::names::CredentialId;
 /// `rotate`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed"
+    after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed\n\n\
+The reason `exposed` declares an emergency: keys are replaced whatever their age and whether or not a maintenance \
+window is open. Every gate before a deletion holds, and so does the fuse unless --i-mean-it is given."
 )]
 pub(crate) struct Rotate {
     /// Which credential, as `tenant/credential`.
@@ -27,12 +29,32 @@ pub(crate) struct Rotate {
     /// Rotate everything, whatever its age.
     #[arg(long)]
     all: bool,
-    /// Why; it stands in the history.
+    /// Why; it stands in the history. `exposed` declares an emergency.
     #[arg(long, default_value = "asked for by command")]
     reason: String,
+    /// Pass the fuse, which limits how many rotations begin in 24 hours. No gate before a deletion is passed.
+    #[arg(long)]
+    i_mean_it: bool,
     /// Follow the rotation until it is done. Ctrl-C detaches; the rotation goes on.
     #[arg(long)]
     wait: bool,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rekeyd resume acme-prod/dataplane\n  rekeyd resume --fleet --reason \"the landscape is repaired\""
+)]
+pub(crate) struct Resume {
+    /// Which credential, as `tenant/credential`.
+    #[arg(value_name = "T/C", required_unless_present = "fleet", conflicts_with = "fleet")]
+    credential: Option<CredentialId>,
+    /// End the halt of the whole fleet instead.
+    #[arg(long)]
+    fleet: bool,
+    /// Why the fleet may go on; it stands in the history.
+    #[arg(long, default_value = "asked for by command", conflicts_with = "credential")]
+    reason: String,
 }
 
 /// A credential and a reason.
@@ -65,23 +87,57 @@ pub(crate) struct Hold {
 
 pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
     let daemon = Daemon::of(common);
+    let pass = Pass::of(&rotate.reason, rotate.i_mean_it);
     let Some(credential) = &rotate.credential else {
         let scope = if rotate.all { RotateScope::All } else { RotateScope::Due };
-        let request = RotateRequest { scope, reason: rotate.reason.clone() };
+        let request = RotateRequest { scope, reason: rotate.reason.clone(), pass };
         return match daemon.post::<_, Done>("/v1/rotate", &request).await {
             Ok(done) => {
-                say(
-                    common,
-                    &format!("{} credentials were woken; `rekeyd status` shows them", done.credentials),
-                );
+                tell_many(common, &done, request.scope, pass);
                 Exit::Done
             }
             Err(exit) => exit,
         };
     };
-    let wish =
-        Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone(), pass: Pass::default() };
+    let wish = Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone(), pass };
     follow(common, &daemon, credential, wish, rotate.wait).await
+}
+
+fn tell_many(common: &Common, done: &Done, scope: RotateScope, pass: Pass) {
+    if common.json {
+        println!("{}", serde_json::to_string(done).expect("an answer is plain data"));
+        return;
+    }
+    for why in &done.refused {
+        eprintln!("rekeyd: not asked: {why}");
+    }
+    if common.quiet {
+        return;
+    }
+    let woken = scope == RotateScope::Due && pass == Pass::default();
+    let what = if woken { "were woken, and what is due rotates" } else { "are asked to rotate" };
+    println!("{} credentials {what}; `rekeyd status` shows them", done.credentials);
+    if let Some(emergency) = &done.emergency {
+        println!("{}", show::emergency(emergency, SystemClock::new().now()));
+        if !pass.fuse {
+            println!("the fuse limits how many begin in 24 hours; `--i-mean-it` passes it");
+        }
+    }
+}
+
+pub(super) async fn resume(common: &Common, resume: &Resume) -> Exit {
+    let daemon = Daemon::of(common);
+    if let Some(credential) = &resume.credential {
+        return follow(common, &daemon, credential, Wish::Resume, false).await;
+    }
+    let request = ResumeFleet { reason: resume.reason.clone() };
+    match daemon.post::<_, Done>("/v1/fleet/resume", &request).await {
+        Ok(_) => {
+            say(common, "the fleet goes on: a canary goes first again; `rekeyd status` shows it");
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
 }
 
 pub(super) async fn restore(common: &Common, restore: &WithReason) -> Exit {

@@ -154,8 +154,8 @@ enum Verb {
     Hold(ask::Hold),
     /// Lift a hold.
     Unhold(tell::One),
-    /// End a halt and try again.
-    Resume(tell::One),
+    /// End a halt, of one credential or of the fleet, and try again.
+    Resume(ask::Resume),
     /// "I updated it by hand": ends a halt that waits for a person's hand.
     Confirm(tell::One),
     /// Ask the daemon to read its configuration again; non-zero if it refuses.
@@ -204,7 +204,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Restore(restore) => ask::restore(&common, &restore).await,
         Verb::Hold(hold) => ask::hold(&common, &hold).await,
         Verb::Unhold(one) => ask::plain(&common, &one, crate::domain::event::Wish::Unhold).await,
-        Verb::Resume(one) => ask::plain(&common, &one, crate::domain::event::Wish::Resume).await,
+        Verb::Resume(resume) => ask::resume(&common, &resume).await,
         Verb::Confirm(one) => ask::plain(&common, &one, crate::domain::event::Wish::Confirm).await,
         Verb::Reload => ask::reload(&common).await,
         Verb::Audit(audit) => tell::audit(&common, &audit).await,

@@ -52,7 +52,7 @@ pub(super) async fn views(common: &Common) -> Result<Vec<View>, Exit> {
 }
 
 pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
-    let mut status = Status::of(&views(common).await?, SystemClock::new().now());
+    let mut status = Status::of(&*engine(common).await?, SystemClock::new().now());
     status.daemon = String::new();
     Ok(status)
 }

@@ -52,6 +52,7 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
         Ok(status) => status,
         Err(exit) => return exit,
     };
+    let whole = which.which.is_none();
     status.credentials.retain(|status| which.matches(&status.credential));
     if status.credentials.is_empty() {
         return nothing(which);
@@ -66,8 +67,13 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
             [only] => print!("{}", show::credential(only)),
             many => print!("{}", show::fleet(&many.iter().collect::<Vec<_>>())),
         }
+        if whole || status.fleet.halt.is_some() {
+            print!("\n{}", show::rules(&status.fleet, status.at));
+        }
     }
-    let person = status.credentials.iter().any(super::super::daemon::report::CredentialStatus::needs_person);
+    let halted = whole && status.fleet.halt.is_some();
+    let person =
+        halted || status.credentials.iter().any(super::super::daemon::report::CredentialStatus::needs_person);
     if person { Exit::Person } else { Exit::Done }
 }
 
@@ -118,10 +124,12 @@ pub(super) async fn explain(common: &Common, one: &One) -> Exit {
         println!("{}", serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
     } else if !common.quiet {
         print!("{}", show::plan(&plan));
-        if plan.gates.is_empty() {
-            println!("\nno deletion is ahead: the gates are shown while a rotation soaks or retires");
-        } else {
-            print!("\n{}", show::gates(&plan.gates));
+        match (plan.gates.is_empty(), plan.stage.as_str()) {
+            (true, _) => {
+                println!("\nno gate is ahead of the next step; the next ones stand before a deletion")
+            }
+            (false, "settled") => print!("\nbefore a rotation begins:\n{}", show::gates(&plan.gates)),
+            (false, _) => print!("\nbefore the next deletion:\n{}", show::gates(&plan.gates)),
         }
     }
     if plan.person.is_some() { Exit::Person } else { Exit::Done }

@@ -15,9 +15,11 @@ use tokio::net::{UnixListener, unix::UCred};
 use tracing::info;
 
 use super::Daemon;
-use super::protocol::{Done, History, Refusal, RotateRequest, RotateScope, WishRequest};
+use super::fleet_status::EmergencyStatus;
+use super::protocol::{Done, History, Refusal, ResumeFleet, RotateRequest, RotateScope, WishRequest};
 use super::report::{PlanStatus, Status};
 use crate::domain::event::{Trigger, Wish};
+use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
 use crate::engine::WishError;
 
@@ -70,6 +72,7 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
         .route("/v1/history", get(history))
         .route("/v1/wish", post(wish))
         .route("/v1/rotate", post(rotate))
+        .route("/v1/fleet/resume", post(resume_fleet))
         .route("/v1/reload", post(reload))
         .with_state(daemon)
 }
@@ -79,7 +82,7 @@ fn refuse(status: StatusCode, exit: u8, error: impl Into<String>) -> Response {
 }
 
 async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
-    Json(Status::of(&daemon.engine.views(), daemon.clock.now())).into_response()
+    Json(Status::of(&daemon.engine, daemon.clock.now())).into_response()
 }
 
 #[derive(Deserialize)]
@@ -126,16 +129,33 @@ async fn wish(
     if matches!(wish, Wish::Rotate { .. }) {
         daemon.metrics.triggered(Trigger::Command);
     }
-    match daemon.engine.wish(&credential, wish).await {
-        Ok(()) => Json(Done { credentials: 1 }).into_response(),
-        Err(error @ WishError::NoSuch(_)) => refuse(StatusCode::NOT_FOUND, 2, error.to_string()),
-        Err(error @ WishError::Refused { .. }) => {
+    answer(&daemon, daemon.engine.wish(&credential, wish).await)
+}
+
+fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
+    let error = match outcome {
+        Ok(()) => return Json(Done::with(1)).into_response(),
+        Err(error) => error,
+    };
+    let (status, exit) = match &error {
+        WishError::NoSuch(_) => (StatusCode::NOT_FOUND, 2),
+        WishError::Refused { .. } => {
             daemon.metrics.trigger_ignored("coalesced");
-            refuse(StatusCode::CONFLICT, 1, error.to_string())
+            (StatusCode::CONFLICT, 1)
         }
-        Err(error @ WishError::Journal(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, 69, error.to_string()),
-        Err(error @ WishError::Busy(_)) => refuse(StatusCode::SERVICE_UNAVAILABLE, 75, error.to_string()),
-    }
+        WishError::Journal(_) => (StatusCode::SERVICE_UNAVAILABLE, 69),
+        WishError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, 75),
+    };
+    refuse(status, exit, error.to_string())
+}
+
+async fn resume_fleet(
+    State(daemon): State<Arc<Daemon>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ResumeFleet>,
+) -> Response {
+    info!(user = peer.user, "a command asks to resume the fleet: {}", request.reason);
+    answer(&daemon, daemon.engine.resume_fleet(&request.reason).await)
 }
 
 async fn rotate(
@@ -145,17 +165,21 @@ async fn rotate(
 ) -> Response {
     info!(user = peer.user, "a command asks to rotate {:?}: {}", request.scope, request.reason);
     daemon.metrics.triggered(Trigger::Command);
-    let credentials = match request.scope {
-        RotateScope::Due => daemon.engine.push().walkers,
-        RotateScope::All => daemon.engine.wish_all(Trigger::Command, &request.reason).await,
-    };
-    Json(Done { credentials }).into_response()
+    let RotateRequest { scope, reason, pass } = request;
+    let due_only = scope == RotateScope::Due;
+    if due_only && pass == Pass::default() {
+        // What is due rotates by itself: it only has to look now.
+        return Json(Done::with(daemon.engine.push().walkers)).into_response();
+    }
+    let taken = daemon.engine.wish_all(due_only, Trigger::Command, &reason, pass).await;
+    let emergency = daemon.engine.emergency().filter(|_| pass.emergency).map(EmergencyStatus::from);
+    Json(Done { credentials: taken.asked, refused: taken.refused, emergency }).into_response()
 }
 
 async fn reload(State(daemon): State<Arc<Daemon>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     info!(user = peer.user, "a command asks to reload");
     match daemon.reload().await {
-        Ok(()) => Json(Done { credentials: daemon.engine.views().len() }).into_response(),
+        Ok(()) => Json(Done::with(daemon.engine.views().len())).into_response(),
         Err(problems) => refuse(StatusCode::UNPROCESSABLE_ENTITY, 78, problems),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod assembly;
 pub mod control;
+pub mod fleet_status;
 mod listen;
 pub mod notify;
 pub mod page;
@@ -28,6 +29,7 @@ use crate::config::daemon::{LogFormat, Usr1};
 use crate::config::environment::Environment;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
+use crate::domain::fleet::Pass;
 use crate::domain::{Timestamp, between};
 use crate::engine::{Engine, Settings};
 use crate::http::Http;
@@ -271,8 +273,8 @@ impl Daemon {
             Usr1::All => {
                 let engine = Arc::clone(&self.engine);
                 tokio::spawn(async move {
-                    let taken = engine.wish_all(Trigger::Signal, "SIGUSR1").await;
-                    info!("SIGUSR1: {taken} credentials are asked to rotate");
+                    let taken = engine.wish_all(false, Trigger::Signal, "SIGUSR1", Pass::default()).await;
+                    info!("SIGUSR1: {} credentials are asked to rotate", taken.asked);
                 });
             }
             Usr1::Ignore => info!("SIGUSR1 is ignored, as configured"),
@@ -313,7 +315,11 @@ impl Daemon {
             || "none known".to_owned(),
             |(at, id)| format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC")),
         );
-        format!("{} credentials, {rotating} rotating, {person} need a person; next: {next}", views.len())
+        let halted = if self.engine.fleet().fleet.halt.is_some() { "the fleet is halted; " } else { "" };
+        format!(
+            "{halted}{} credentials, {rotating} rotating, {person} need a person; next: {next}",
+            views.len()
+        )
     }
 }
 

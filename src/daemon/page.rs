@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::fleet_status::FleetStatus;
 use super::report::{CredentialStatus, Status};
 use crate::domain::Timestamp;
 
@@ -18,11 +19,12 @@ pub fn render(status: &Status) -> String {
         1 => "One credential needs a person.".to_owned(),
         many => format!("{many} credentials need a person."),
     };
+    let fleet = fleet(&status.fleet);
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>rekeyd</title></head><body>\n\
          <h1>rekeyd {}</h1>\n<p>{summary} As of {}. <a href=\"/metrics\">Metrics</a>, \
-         <a href=\"/api/v1/status\">status as JSON</a>.</p>\n<table>\n<thead><tr><th scope=\"col\">credential</th>\
+         <a href=\"/api/v1/status\">status as JSON</a>.</p>\n{fleet}<table>\n<thead><tr><th scope=\"col\">credential</th>\
          <th scope=\"col\">phase</th><th scope=\"col\">due</th><th scope=\"col\">window ends</th>\
          <th scope=\"col\">evidence</th><th scope=\"col\">what is going on</th></tr></thead>\n<tbody>\n",
         escape(&status.daemon),
@@ -48,6 +50,39 @@ pub fn render(status: &Status) -> String {
             .expect("writing to memory does not fail");
     }
     html.push_str("</body></html>\n");
+    html
+}
+
+/// What concerns the whole fleet, as paragraphs.
+fn fleet(fleet: &FleetStatus) -> String {
+    let mut html = String::new();
+    let mut say = |text: &str| {
+        writeln!(html, "<p>{}</p>", escape(text)).expect("writing to memory does not fail");
+    };
+    if let Some(halt) = &fleet.halt {
+        say(&format!(
+            "The fleet is halted since {}: {}; {}.",
+            when(Some(halt.since)),
+            halt.reason,
+            halt.remedy
+        ));
+    }
+    if let Some(emergency) = &fleet.emergency {
+        say(&format!(
+            "An emergency: {} rotations are still to be proven, the last about {}.",
+            emergency.remaining,
+            when(Some(emergency.ends_at))
+        ));
+    }
+    if !fleet.waiting.is_empty() {
+        say(&format!(
+            "{} due credentials wait for the fleet ({}); {} of {} rotations began in 24 hours.",
+            fleet.waiting.len(),
+            fleet.share_text,
+            fleet.fuse_used,
+            fleet.fuse_limit
+        ));
+    }
     html
 }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fleet_status::EmergencyStatus;
 use crate::domain::event::{Entry, Wish};
+use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
 
 /// Ask something of one credential: `POST /v1/wish`.
@@ -23,6 +25,17 @@ pub struct RotateRequest {
     pub scope: RotateScope,
     /// Why, in the operator's words.
     pub reason: String,
+    /// What it passes.
+    #[serde(default)]
+    pub pass: Pass,
+}
+
+/// End the halt of the fleet: `POST /v1/fleet/resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeFleet {
+    /// Why, in the operator's words.
+    pub reason: String,
 }
 
 /// Which credentials to rotate.
@@ -36,10 +49,23 @@ pub enum RotateScope {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Done {
     /// How many credentials it reached.
     pub credentials: usize,
+    /// Why it did not reach the others.
+    #[serde(default)]
+    pub refused: Vec<String>,
+    /// The emergency that is under way now.
+    #[serde(default)]
+    pub emergency: Option<EmergencyStatus>,
+}
+
+impl Done {
+    /// It reached so many, and there is no more to say.
+    pub fn with(credentials: usize) -> Self {
+        Self { credentials, ..Self::default() }
+    }
 }
 
 /// Why it was not done.

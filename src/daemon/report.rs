@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fleet_status::FleetStatus;
 use crate::domain::names::{CredentialId, Role};
 use crate::domain::observation::Seen;
 use crate::domain::plan::{NextLook, Step, rotation_due};
@@ -15,7 +16,7 @@ use crate::domain::stage::Stage;
 use crate::domain::story;
 use crate::domain::view::View;
 use crate::domain::{Timestamp, after};
-use crate::engine::Peek;
+use crate::engine::{Engine, Peek};
 
 /// The version of the document.
 pub const SCHEMA: u32 = 1;
@@ -29,6 +30,8 @@ pub struct Status {
     pub daemon: String,
     /// When it was made.
     pub at: Timestamp,
+    /// The fleet as a whole.
+    pub fleet: FleetStatus,
     /// Every credential, by name.
     pub credentials: Vec<CredentialStatus>,
 }
@@ -117,10 +120,15 @@ pub struct CredentialStatus {
 }
 
 impl Status {
-    /// The status of `views`.
-    pub fn of(views: &[View], now: Timestamp) -> Self {
-        let credentials = views.iter().map(CredentialStatus::of).collect();
-        Self { schema: SCHEMA, daemon: env!("CARGO_PKG_VERSION").to_owned(), at: now, credentials }
+    /// The status of everything that `engine` has in hand.
+    pub fn of(engine: &Engine, now: Timestamp) -> Self {
+        Self {
+            schema: SCHEMA,
+            daemon: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now,
+            fleet: FleetStatus::of(engine, now),
+            credentials: engine.views().iter().map(CredentialStatus::of).collect(),
+        }
     }
 }
 
@@ -237,7 +245,7 @@ pub struct PlanStatus {
     pub person: Option<String>,
     /// When it is looked at again, where the step is to rest.
     pub next_look: Option<Timestamp>,
-    /// The gates before the next deletion, where one is ahead.
+    /// The gates before a rotation begins, or before the next deletion.
     pub gates: Vec<GateStatus>,
     /// What could not be seen.
     pub unseen: Vec<String>,

@@ -40,7 +40,9 @@ const GUARDS: [(HeaderName, &str); 3] = [
 
 async fn metrics(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("metrics");
-    let text = daemon.metrics.render(&daemon.engine.views(), daemon.clock.now());
+    let now = daemon.clock.now();
+    let fleet = daemon.engine.fleet().overview(now);
+    let text = daemon.metrics.render(&daemon.engine.views(), Some(&fleet), now);
     ([(header::CONTENT_TYPE, EXPOSITION)], text).into_response()
 }
 
@@ -64,13 +66,13 @@ async fn ready(State(daemon): State<Arc<Daemon>>) -> Response {
 
 async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("status");
-    let status = Status::of(&daemon.engine.views(), daemon.clock.now());
+    let status = Status::of(&daemon.engine, daemon.clock.now());
     (GUARDS, axum::Json(status)).into_response()
 }
 
 async fn page(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("page");
-    let status = Status::of(&daemon.engine.views(), daemon.clock.now());
+    let status = Status::of(&daemon.engine, daemon.clock.now());
     (GUARDS, axum::response::Html(super::page::render(&status))).into_response()
 }
 

@@ -1,6 +1,7 @@
 //! What a person may ask for, and when.
 
 use super::event::Wish;
+use super::fleet::Pass;
 use super::halt::HaltReason;
 use super::record::Record;
 use super::stage::{Course, Stage};
@@ -11,7 +12,7 @@ pub fn admit(record: Option<&Record>, wish: &Wish) -> Result<(), String> {
         return Err("nothing is known of this credential yet: see `rekeyd status`".to_owned());
     };
     match wish {
-        Wish::Rotate { .. } => admit_rotate(record),
+        Wish::Rotate { pass, .. } => admit_rotate(record, *pass),
         Wish::Restore { .. } => admit_restore(record),
         Wish::Unhold if record.hold.is_none() => Err("it is not held".to_owned()),
         Wish::Resume if record.halt.is_none() => Err("it is not halted".to_owned()),
@@ -20,7 +21,7 @@ pub fn admit(record: Option<&Record>, wish: &Wish) -> Result<(), String> {
     }
 }
 
-fn admit_rotate(record: &Record) -> Result<(), String> {
+fn admit_rotate(record: &Record, pass: Pass) -> Result<(), String> {
     if let Some(halt) = &record.halt {
         return Err(format!(
             "it is halted ({}): {}",
@@ -32,7 +33,10 @@ fn admit_rotate(record: &Record) -> Result<(), String> {
         return Err(format!("it is held ({}): `rekeyd unhold {}` first", hold.reason, record.credential));
     }
     match &record.stage {
-        Stage::Settled { .. } if record.asked.is_some() => Err("a rotation is asked for already".to_owned()),
+        // Who asks again and means it more than before is heard.
+        Stage::Settled { .. } if record.asked.as_ref().is_some_and(|asked| asked.pass.covers(pass)) => {
+            Err("a rotation is asked for already".to_owned())
+        }
         Stage::Settled { .. } => Ok(()),
         stage => Err(format!("a rotation is under way (`{}`)", stage.phase())),
     }

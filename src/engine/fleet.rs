@@ -14,7 +14,6 @@ use crate::domain::names::CredentialId;
 use crate::domain::plan::{NextLook, Plan, Reason, Step, window_end};
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
-use crate::domain::stage::Phase;
 use crate::domain::{Timestamp, after};
 use crate::ports::{Draft, JournalError, Lease};
 
@@ -29,23 +28,10 @@ pub(super) struct Turnstile {
     /// Who waits for the fleet, and not for a window.
     waiting: Mutex<BTreeMap<CredentialId, Urgency>>,
     /// What was last known, for people and metrics.
-    view: Mutex<Arc<Fleet>>,
+    pub(super) view: Mutex<Arc<Fleet>>,
 }
 
-/// The fleet as it was last seen.
-#[derive(Debug, Clone)]
-pub struct FleetView {
-    /// What the journal says.
-    pub fleet: Arc<Fleet>,
-    /// What the operator wants.
-    pub rules: Arc<Rules>,
-    /// Who waits for the fleet.
-    pub waiting: Vec<CredentialId>,
-    /// How many credentials there are.
-    pub size: usize,
-}
-
-const UNPOISONED: &str = "no holder of the lock panics";
+pub(super) const UNPOISONED: &str = "no holder of the lock panics";
 
 impl Turnstile {
     pub(super) async fn start(&self, entries: &[Entry]) {
@@ -72,7 +58,7 @@ impl Turnstile {
         self.waiting.lock().expect(UNPOISONED).values().filter(|other| *other < urgency).count()
     }
 
-    fn most_urgent(&self, many: usize) -> Vec<CredentialId> {
+    pub(super) fn most_urgent(&self, many: usize) -> Vec<CredentialId> {
         let mut waiting: Vec<Urgency> = self.waiting.lock().expect(UNPOISONED).values().cloned().collect();
         waiting.sort_unstable();
         waiting.into_iter().take(many).map(|(.., id)| id).collect()
@@ -85,21 +71,11 @@ impl Engine {
         *self.rules.write().expect(UNPOISONED) = Arc::new(rules);
     }
 
-    /// The fleet as it was last seen.
-    pub fn fleet(&self) -> FleetView {
-        FleetView {
-            fleet: Arc::clone(&self.turnstile.view.lock().expect(UNPOISONED)),
-            rules: self.rules(),
-            waiting: self.turnstile.most_urgent(usize::MAX),
-            size: self.size(),
-        }
-    }
-
-    fn rules(&self) -> Arc<Rules> {
+    pub(super) fn rules(&self) -> Arc<Rules> {
         Arc::clone(&self.rules.read().expect(UNPOISONED))
     }
 
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         self.desks.read().expect(UNPOISONED).len()
     }
 
@@ -303,26 +279,6 @@ impl Engine {
         {
             tracing::debug!(%problem, "the fleet's lease was not given back: it ends by itself");
         }
-    }
-
-    /// How many rotations of an emergency are still to be proven, and how long that will take as far as can be said.
-    pub fn emergency(&self) -> Option<(usize, std::time::Duration)> {
-        let (view, now) = (self.fleet(), self.clock.now());
-        let mut remaining = view.fleet.emergencies_under_way(now);
-        let (mut each, mut pass) = (std::time::Duration::ZERO, Pass { fuse: true, emergency: true });
-        for desk in self.views() {
-            let Some(record) = &desk.record else { continue };
-            let asked = record.asked.as_ref().filter(|asked| asked.pass.emergency);
-            let waits = asked.filter(|_| record.stage.phase() == Phase::Settled && record.halt.is_none());
-            if let Some(asked) = waits {
-                remaining += 1;
-                pass.fuse &= asked.pass.fuse;
-            }
-            let policy = &desk.policy;
-            each = each.max(policy.propagation + policy.settle + policy.deadline + policy.proof_span);
-        }
-        let spent = fleet::time_to_end(&view.rules, &view.fleet, remaining, each, pass, view.size, now);
-        (remaining > 0).then_some((remaining, spent))
     }
 }
 

@@ -7,6 +7,7 @@
 mod act;
 mod desk;
 mod fleet;
+mod glance;
 mod look;
 mod peek;
 mod peers;
@@ -23,9 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use desk::WishError;
-pub use fleet::FleetView;
+pub use glance::{Emergency, FleetView};
 pub use peek::Peek;
-pub use rounds::Woken;
+pub use rounds::{Taken, Woken};
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;

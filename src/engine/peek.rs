@@ -51,7 +51,11 @@ impl Engine {
     ) -> Vec<Gate> {
         let Some(record) = record else { return Vec::new() };
         match &record.stage {
-            Stage::Settled { .. } => self.fleet_gates(unit, record, now),
+            Stage::Settled { .. } => {
+                let mut gates = plan::begin_gates(&unit.policy, record, observation.keys.known(), now);
+                gates.extend(self.fleet_gates(unit, record, now));
+                gates
+            }
             Stage::Soaking { .. } => soak_gates(&unit.policy, record, observation, now),
             Stage::Retiring { retirement, .. } => {
                 let next = unit.policy.roles.iter().find(|role| retirement.old.contains_key(role));

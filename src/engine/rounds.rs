@@ -9,6 +9,8 @@ use crate::domain::event::Trigger;
 use crate::domain::event::Wish;
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
+use crate::domain::plan::rotation_due;
+use crate::domain::view::View;
 use crate::domain::{Timestamp, between};
 
 /// What a trigger did.
@@ -16,6 +18,15 @@ use crate::domain::{Timestamp, between};
 pub struct Woken {
     /// Walkers woken.
     pub walkers: usize,
+}
+
+/// What became of a wish that went to many.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// How many took it down.
+    pub asked: usize,
+    /// Why the others did not.
+    pub refused: Vec<String>,
 }
 
 impl Engine {
@@ -58,17 +69,24 @@ impl Engine {
         Woken { walkers: desks.len() }
     }
 
-    /// Asks every credential that is settled to rotate. The ones that cannot are counted as ignored.
-    pub async fn wish_all(self: &Arc<Self>, trigger: Trigger, reason: &str) -> usize {
-        let ids: Vec<_> = self.views().into_iter().map(|view| view.credential).collect();
-        let mut taken = 0;
-        for id in ids {
-            let wish = Wish::Rotate { trigger, reason: reason.to_owned(), pass: Pass::default() };
-            match self.wish(&id, wish).await {
-                Ok(()) => taken += 1,
+    /// Asks every credential to rotate, or only those that are `due`. The ones that cannot are counted as ignored.
+    pub async fn wish_all(
+        self: &Arc<Self>,
+        due_only: bool,
+        trigger: Trigger,
+        reason: &str,
+        pass: Pass,
+    ) -> Taken {
+        let now = self.clock.now();
+        let mut taken = Taken::default();
+        for view in self.views().into_iter().filter(|view| !due_only || is_due(view, now)) {
+            let wish = Wish::Rotate { trigger, reason: reason.to_owned(), pass };
+            match self.wish(&view.credential, wish).await {
+                Ok(()) => taken.asked += 1,
                 Err(why) => {
                     self.metrics.trigger_ignored("coalesced");
-                    tracing::info!("`{id}` is not asked to rotate: {why}");
+                    tracing::info!("`{}` is not asked to rotate: {why}", view.credential);
+                    taken.refused.push(why.to_string());
                 }
             }
         }
@@ -111,4 +129,10 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether its rotation is due by its age.
+fn is_due(view: &View, now: Timestamp) -> bool {
+    let Some(record) = &view.record else { return false };
+    matches!(rotation_due(&view.policy, record.stage.in_use()), Ok(Some(due)) if due <= now)
 }

@@ -25,7 +25,7 @@ fn ask(stub: &Stub, path: &str) -> Request {
 }
 
 fn metric(http: &Http, line: &str) -> f64 {
-    let text = http.metrics.render(&[], http.clock.now());
+    let text = http.metrics.render(&[], None, http.clock.now());
     let text = String::from_utf8(text).unwrap();
     text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok()).unwrap_or(f64::NAN)
 }
@@ -128,7 +128,7 @@ async fn a_429_empties_the_bucket() {
     http.introduce(&stub.address());
     http.pace(3600, 30);
     assert_eq!(http.send(&ask(&stub, "/x")).await.unwrap_err().class, Class::Throttled);
-    let text = String::from_utf8(http.metrics.render(&[], clock.now())).unwrap();
+    let text = String::from_utf8(http.metrics.render(&[], None, clock.now())).unwrap();
     assert!(text.contains("rekeyd_upstream_throttled_until_timestamp_seconds{landscape="), "{text}");
     busy.store(0, Ordering::SeqCst);
     clock.turn(Duration::from_secs(5));
@@ -142,7 +142,7 @@ async fn a_429_empties_the_bucket() {
         "what dripped in during the pause, no more"
     );
     assert_eq!((throttled(&http, &stub, "server"), throttled(&http, &stub, "pause")), (1.0, 0.0));
-    let text = String::from_utf8(http.metrics.render(&[], clock.now())).unwrap();
+    let text = String::from_utf8(http.metrics.render(&[], None, clock.now())).unwrap();
     assert!(!text.contains("rekeyd_upstream_throttled_until"), "the pause is over");
 }
 

@@ -112,6 +112,7 @@ pub(super) struct Rotations {
     pub(super) ended: IntCounterVec,
     pub(super) failures: IntCounterVec,
     pub(super) restorations: IntCounterVec,
+    pub(super) overridden: IntCounterVec,
     pub(super) deliveries: IntCounterVec,
     pub(super) delivery_failures: IntCounterVec,
     pub(super) duration: Histogram,
@@ -119,6 +120,11 @@ pub(super) struct Rotations {
 }
 
 impl Rotations {
+    /// The families whose only labels are tenant and credential.
+    pub(super) fn per_credential(&self) -> [&IntCounterVec; 4] {
+        [&self.restorations, &self.overridden, &self.deliveries, &self.delivery_failures]
+    }
+
     pub(super) fn new(shop: &Shop) -> Self {
         let tenant_credential = ["tenant", "credential"];
         Self {
@@ -135,6 +141,11 @@ impl Rotations {
             restorations: shop.counters(
                 "rekeyd_rotation_restorations_total",
                 "Rotations after which the previous keys were put back and proven.",
+                &tenant_credential,
+            ),
+            overridden: shop.counters(
+                "rekeyd_rotation_window_overridden_total",
+                "Rotations that began in a closed maintenance window, since none was left before the end.",
                 &tenant_credential,
             ),
             deliveries: shop.counters(

@@ -6,6 +6,7 @@
 //! (`snapshot.rs`), so that it cannot outlive what it describes.
 
 mod families;
+mod fleet;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::domain::event::{Event, Trigger};
 use crate::domain::failure::Class;
-use crate::domain::fleet::FleetEvent;
+use crate::domain::fleet::{FleetEvent, Overview};
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::record::Record;
 use crate::domain::stage::Phase;
@@ -133,9 +134,7 @@ impl Metrics {
         for phase in FAILING {
             self.rotation.failures.with_label_values(&[tenant, name, phase.as_str()]);
         }
-        for family in
-            [&self.rotation.restorations, &self.rotation.deliveries, &self.rotation.delivery_failures]
-        {
+        for family in self.rotation.per_credential() {
             family.with_label_values(&[tenant, name]);
         }
         self.process.checks.with_label_values(&[tenant]);
@@ -152,9 +151,7 @@ impl Metrics {
         for phase in FAILING {
             let _ = self.rotation.failures.remove_label_values(&[tenant, name, phase.as_str()]);
         }
-        for family in
-            [&self.rotation.restorations, &self.rotation.deliveries, &self.rotation.delivery_failures]
-        {
+        for family in self.rotation.per_credential() {
             let _ = family.remove_label_values(&[tenant, name]);
         }
         if last {
@@ -237,8 +234,11 @@ impl Metrics {
     }
 
     /// One event of the fleet was journalled.
-    pub fn count_fleet(&self, _event: &FleetEvent) {
+    pub fn count_fleet(&self, event: &FleetEvent) {
         self.records.writes.inc();
+        if let FleetEvent::Admitted { credential: id, window_overridden: true, .. } = event {
+            self.rotation.overridden.with_label_values(&[id.tenant.as_str(), id.name.as_str()]).inc();
+        }
     }
 
     fn completed(&self, record: &Record) {
@@ -313,13 +313,16 @@ impl Metrics {
         self.process.http_requests.with_label_values(&[page]).inc();
     }
 
-    /// The whole exposition, text format 0.0.4: the registry, then the snapshot of `views`.
-    pub fn render(&self, views: &[View], now: Timestamp) -> Vec<u8> {
+    /// The whole exposition, text format 0.0.4: the registry, then the snapshot of `views` and of the fleet.
+    pub fn render(&self, views: &[View], fleet: Option<&Overview>, now: Timestamp) -> Vec<u8> {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail and gathered families are valid");
         text.extend_from_slice(snapshot::write(views, now).as_bytes());
+        if let Some(fleet) = fleet {
+            text.extend_from_slice(fleet::write(fleet).as_bytes());
+        }
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.retain(|_, until| *until > now);
         text.extend_from_slice(snapshot::pauses(&pauses).as_bytes());

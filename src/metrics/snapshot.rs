@@ -18,18 +18,18 @@ use crate::domain::window::EndBy;
 use crate::domain::{after, key::Key};
 
 /// One family of gauges under construction.
-struct Family {
+pub(super) struct Family {
     name: &'static str,
     help: &'static str,
     samples: String,
 }
 
 impl Family {
-    fn new(name: &'static str, help: &'static str) -> Self {
+    pub(super) fn new(name: &'static str, help: &'static str) -> Self {
         Self { name, help, samples: String::new() }
     }
 
-    fn set(&mut self, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn set(&mut self, labels: &[(&str, &str)], value: f64) {
         self.samples.push_str(self.name);
         let mut separator = '{';
         for (label, text) in labels {
@@ -46,7 +46,7 @@ impl Family {
         writeln!(self.samples, " {value}").expect("writing to memory does not fail");
     }
 
-    fn finish(self, text: &mut String) {
+    pub(super) fn finish(self, text: &mut String) {
         if !self.samples.is_empty() {
             let Self { name, help, samples } = self;
             write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{samples}")

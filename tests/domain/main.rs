@@ -1,6 +1,7 @@
 //! The decisions: laws as properties, corners as tables.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod asking;
 mod backoff;
 mod corners;
 mod evidence;

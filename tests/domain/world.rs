@@ -279,7 +279,36 @@ impl World {
     pub(crate) fn plan(&mut self) -> Plan {
         let looks = plan::looks(&self.policy, self.record.as_ref(), self.now);
         let observation = self.observe(looks);
-        plan::plan(&self.policy, self.record.as_ref(), &observation, self.now)
+        let plan = plan::plan(&self.policy, self.record.as_ref(), &observation, self.now);
+        self.gates_agree(&plan, &observation);
+        plan
+    }
+
+    /// What people are told of the gates before a rotation is what the plan goes by.
+    fn gates_agree(&self, plan: &Plan, observation: &Observation) {
+        let Some(record) = self
+            .record
+            .as_ref()
+            .filter(|record| matches!(record.stage, rekeyd::domain::stage::Stage::Settled { .. }))
+        else {
+            return;
+        };
+        let gates = plan::begin_gates(&self.policy, record, observation.keys.known(), self.now);
+        let closed: Vec<_> = gates.iter().filter(|gate| !gate.open).map(|gate| gate.name).collect();
+        let expected = match plan.reason.code {
+            "halted" => "halt",
+            "not-due" | "age-unknown" => "due",
+            "held" => "hold",
+            "pause" => "pause",
+            "no-room" => "room",
+            "cannot-see" => "issuer",
+            _ => "",
+        };
+        if matches!(plan.step, Step::Begin { .. }) {
+            assert!(closed.is_empty(), "{closed:?} closed, and it begins");
+        } else if !expected.is_empty() {
+            assert!(closed.contains(&expected), "`{}`, and only {closed:?} closed", plan.reason.code);
+        }
     }
 
     /// One look and one step. Answers the plan that was followed.

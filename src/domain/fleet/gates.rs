@@ -95,27 +95,66 @@ fn window(candidate: &Candidate<'_>, now: Timestamp) -> Gate {
     gate("maintenance window", open, why, opens_at)
 }
 
-/// How many rotations may be open (not soaked) after so many successes; `None` is no limit.
-fn staged(rules: &Rules, size: usize, successes: usize) -> Option<(&'static str, usize)> {
+/// Who may go now: one, a share, a larger share, everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// The first one, alone.
+    Canary,
+    /// A few.
+    First,
+    /// Many.
+    Second,
+    /// All that the fuse lets.
+    Everybody,
+}
+
+impl Share {
+    /// Every share, in order.
+    pub const ALL: [Self; 4] = [Self::Canary, Self::First, Self::Second, Self::Everybody];
+
+    /// The share as a label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::First => "first_share",
+            Self::Second => "second_share",
+            Self::Everybody => "everybody",
+        }
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Canary => "the canary",
+            Self::First => "the first share",
+            Self::Second => "the second share",
+            Self::Everybody => "everybody",
+        })
+    }
+}
+
+/// Who may go after so many successes, and how many of them may be open (not soaked); `None` is no limit.
+pub(super) fn staged(rules: &Rules, size: usize, successes: usize) -> (Share, Option<usize>) {
     let first = share(size, rules.first_share_percent);
     let second = share(size, rules.second_share_percent);
     if !rules.canary || size < 2 {
-        None
+        (Share::Everybody, None)
     } else if successes == 0 {
-        Some(("the canary", 1))
+        (Share::Canary, Some(1))
     } else if successes < 1 + first {
-        Some(("the first share", first))
+        (Share::First, Some(first))
     } else if successes < 1 + first + second {
-        Some(("the second share", second))
+        (Share::Second, Some(second))
     } else {
-        None
+        (Share::Everybody, None)
     }
 }
 
 fn staging(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
     let hurry = candidate.hurries(now);
     let successes = fleet.successes(rules, hurry, now);
-    let Some((stage, limit)) = staged(rules, candidate.size, successes) else {
+    let (stage, Some(limit)) = staged(rules, candidate.size, successes) else {
         return gate("share", true, format!("{successes} rotations of this release went well"), None);
     };
     let is_open = |attempt: &&super::Attempt| {
@@ -166,11 +205,12 @@ pub fn time_to_end(
 ) -> Duration {
     let lanes = rules.rotations_at_once.max(1);
     let rounds = u32::try_from(remaining.div_ceil(lanes)).unwrap_or(u32::MAX);
-    let stages = staged(rules, size, fleet.successes(rules, true, now)).map_or(0, |(stage, _)| match stage {
-        "the canary" => 3,
-        "the first share" => 2,
-        _ => 1,
-    });
+    let stages = match staged(rules, size, fleet.successes(rules, true, now)).0 {
+        Share::Canary => 3,
+        Share::First => 2,
+        Share::Second => 1,
+        Share::Everybody => 0,
+    };
     let by_lanes = each.saturating_mul(rounds.saturating_add(stages));
     if pass.fuse {
         return by_lanes;

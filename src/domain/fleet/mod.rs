@@ -13,6 +13,7 @@
 //! both take the last place. Nothing here stops a rotation that has begun: half-way is the worst place to stand.
 
 mod gates;
+mod overview;
 mod record;
 
 use std::time::Duration;
@@ -23,7 +24,8 @@ use super::Timestamp;
 use super::event::Event;
 use super::names::CredentialId;
 
-pub use gates::{Admission, Candidate, admit, gates, time_to_end};
+pub use gates::{Admission, Candidate, Share, admit, gates, time_to_end};
+pub use overview::{Overview, overview};
 pub use record::{Attempt, Fleet, Progress};
 
 /// How long a success speaks for the next rotations; after that a canary goes first again.
@@ -110,6 +112,27 @@ pub struct Pass {
     /// The keys are exposed: windows are passed, and a share goes on once the one before it is proven, without a soak.
     #[serde(default)]
     pub emergency: bool,
+}
+
+/// The reason that stands for exposed keys: who gives it declares an emergency.
+pub const EXPOSED: &str = "exposed";
+
+impl Pass {
+    /// What a person passes who gives `reason`, and says that it is meant or does not.
+    pub fn of(reason: &str, meant: bool) -> Self {
+        Self { fuse: meant, emergency: reason == EXPOSED }
+    }
+
+    /// Whether it passes everything that `other` does.
+    pub fn covers(self, other: Self) -> bool {
+        self == self.and(other)
+    }
+
+    /// What both pass together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { fuse: self.fuse || other.fuse, emergency: self.emergency || other.emergency }
+    }
 }
 
 /// Why the fleet has stopped.

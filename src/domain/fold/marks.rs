@@ -147,7 +147,9 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
     match wish {
         Wish::Rotate { trigger, reason, pass } => {
             if matches!(record.stage, Stage::Settled { .. }) {
-                record.asked = Some(Asked { trigger: *trigger, reason: reason.clone(), pass: *pass });
+                let before = record.asked.as_ref().map(|asked| asked.pass).unwrap_or_default();
+                let pass = before.and(*pass);
+                record.asked = Some(Asked { trigger: *trigger, reason: reason.clone(), pass });
             }
         }
         Wish::Restore { reason } => {

@@ -28,12 +28,14 @@ use super::stage::Stage;
 use super::{Timestamp, after, backoff};
 
 mod forward;
+mod gates;
 mod proving;
 mod refusal;
 mod restoring;
 mod retiring;
 mod settled;
 
+pub use gates::begin_gates;
 pub use refusal::retry_at;
 pub use settled::{adoption, rotation_due, window_end};
 

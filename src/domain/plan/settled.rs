@@ -256,9 +256,17 @@ fn pause_after_turning_back(sight: &Sight<'_>) -> Option<Plan> {
     if record.cycles >= sight.policy.limits.cycles {
         return Some(Plan::halt(HaltReason::CyclesExhausted { cycles: record.cycles, cause }));
     }
-    let until = after(record.entered_at, sight.policy.soak * record.cycles);
-    let waits = sight.now < until && !record.pushed && record.asked.is_none();
-    waits.then(|| Plan::rest(NextLook::At(until), "pause", format!("the last rotation turned back: {cause}")))
+    let (until, _) = pause(sight.policy, record, sight.now)?;
+    Some(Plan::rest(NextLook::At(until), "pause", format!("the last rotation turned back: {cause}")))
+}
+
+/// Until when a rotation that turned back rests, and why it did, where that is so and nobody asks.
+pub(super) fn pause(policy: &Policy, record: &Record, now: Timestamp) -> Option<(Timestamp, String)> {
+    let why = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.clone());
+    let cause = why.filter(|_| record.cycles > 0)?;
+    let until = after(record.entered_at, policy.soak * record.cycles);
+    let waits = now < until && !record.pushed && record.asked.is_none();
+    waits.then_some((until, cause))
 }
 
 fn no_room(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {

@@ -1,0 +1,86 @@
+//! The status of the fleet as a document: what stops it, who may begin, what is left of the fuse.
+
+use serde::{Deserialize, Serialize};
+
+use super::report::HaltStatus;
+use crate::domain::Timestamp;
+use crate::domain::names::CredentialId;
+use crate::engine::{Emergency, Engine};
+
+/// The whole fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetStatus {
+    /// How many credentials there are.
+    pub credentials: usize,
+    /// Why nothing begins.
+    pub halt: Option<HaltStatus>,
+    /// Who may begin: `canary`, `first_share`, `second_share` or `everybody`.
+    pub share: String,
+    /// The same in words.
+    pub share_text: String,
+    /// How many of them may be open at once; no limit if missing.
+    pub share_limit: Option<usize>,
+    /// Rotations that are not proven and soaked yet.
+    pub open: usize,
+    /// Rotations of this release that went well lately.
+    pub succeeded: usize,
+    /// Rotations that began in 24 hours.
+    pub fuse_used: usize,
+    /// How many of them the fuse allows.
+    pub fuse_limit: usize,
+    /// When the fuse lets the next one begin, where it lets none.
+    pub fuse_opens_at: Option<Timestamp>,
+    /// Rotations that are not proven yet.
+    pub under_way: usize,
+    /// How many of them may be under way at once.
+    pub at_once: usize,
+    /// Who is due and waits for the fleet, the most urgent first.
+    pub waiting: Vec<CredentialId>,
+    /// The emergency that is under way.
+    pub emergency: Option<EmergencyStatus>,
+}
+
+/// An emergency: exposed keys are being replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmergencyStatus {
+    /// Rotations that are still to be proven.
+    pub remaining: usize,
+    /// When the last of them will be, as far as can be said.
+    pub ends_at: Timestamp,
+}
+
+impl From<Emergency> for EmergencyStatus {
+    fn from(emergency: Emergency) -> Self {
+        Self { remaining: emergency.remaining, ends_at: emergency.ends_at }
+    }
+}
+
+impl FleetStatus {
+    /// The status of the fleet that `engine` has in hand.
+    pub fn of(engine: &Engine, now: Timestamp) -> Self {
+        let view = engine.fleet();
+        let overview = view.overview(now);
+        let halt = overview.halt.map(|(reason, since)| HaltStatus {
+            code: reason.code().to_owned(),
+            reason: reason.to_string(),
+            remedy: reason.remedy(),
+            since,
+        });
+        Self {
+            credentials: overview.size,
+            halt,
+            share: overview.share.as_str().to_owned(),
+            share_text: overview.share.to_string(),
+            share_limit: overview.share_limit,
+            open: overview.open,
+            succeeded: overview.successes,
+            fuse_used: overview.fuse_used,
+            fuse_limit: overview.fuse_limit,
+            fuse_opens_at: overview.fuse_opens_at,
+            under_way: overview.under_way,
+            at_once: overview.at_once,
+            waiting: view.waiting,
+            emergency: engine.emergency().map(EmergencyStatus::from),
+        }
+    }
+}
