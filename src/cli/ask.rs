@@ -19,6 +19,7 @@ use crate::domain::names::CredentialId;
 The reason `exposed` declares an emergency: keys are replaced whatever their age and whether or not a maintenance \
 window is open. Every gate before a deletion holds, and so does the fuse unless --i-mean-it is given."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "one per flag of the command line")]
 pub(crate) struct Rotate {
     /// Which credential, as `tenant/credential`.
     #[arg(value_name = "T/C", required_unless_present_any = ["due", "all"], conflicts_with_all = ["due", "all"])]

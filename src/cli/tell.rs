@@ -126,7 +126,7 @@ pub(super) async fn explain(common: &Common, one: &One) -> Exit {
         print!("{}", show::plan(&plan));
         match (plan.gates.is_empty(), plan.stage.as_str()) {
             (true, _) => {
-                println!("\nno gate is ahead of the next step; the next ones stand before a deletion")
+                println!("\nno gate is ahead of the next step; the next ones stand before a deletion");
             }
             (false, "settled") => print!("\nbefore a rotation begins:\n{}", show::gates(&plan.gates)),
             (false, _) => print!("\nbefore the next deletion:\n{}", show::gates(&plan.gates)),

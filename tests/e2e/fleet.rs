@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// No wait of these tests takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(50);
 
 /// How a tenant is configured; short spans, so that a rotation takes seconds.
 #[derive(Clone)]
