@@ -27,9 +27,7 @@ impl Chance {
 
     /// True in `rate` of all cases; 0.0 is never and 1.0 is always.
     pub(crate) fn happens(&mut self, question: &str, rate: f64) -> bool {
-        // 32 bits are exact in an f64, and finer than any rate in a scenario.
-        let share = f64::from(u32::try_from(self.draw(question) >> 32).unwrap_or(u32::MAX)) / 4_294_967_296.0;
-        share < rate
+        share(self.draw(question)) < rate
     }
 
     /// A number from 0 to `limit`, both included.
@@ -41,6 +39,11 @@ impl Chance {
     /// A number that depends on the seed and on `thing` only, however often it is asked.
     pub(crate) fn of(&self, thing: &str) -> u64 {
         mix(self.seed ^ mix(hash(thing)))
+    }
+
+    /// A sequence of its own, for many small questions about one thing.
+    pub(crate) fn stream(&mut self, question: &str) -> Stream {
+        Stream { state: self.draw(question) }
     }
 
     pub(crate) fn guid(&mut self, question: &str) -> String {
@@ -60,6 +63,35 @@ impl Chance {
         let (guid, one, two) = (self.guid(question), self.draw(question), self.draw(question));
         format!("{guid}$Sandbox-{one:016x}_{two:016x}=")
     }
+}
+
+/// One sequence of numbers.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    state: u64,
+}
+
+impl Stream {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.state)
+    }
+
+    /// True in `rate` of all cases.
+    pub(crate) fn happens(&mut self, rate: f64) -> bool {
+        share(self.next()) < rate
+    }
+
+    /// A number below `limit`; 0 where nothing is below it.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        let wide = self.next() % u64::try_from(limit).unwrap_or(u64::MAX).max(1);
+        usize::try_from(wide).unwrap_or_default()
+    }
+}
+
+/// A number from 0.0 up to 1.0: 32 bits are exact in an f64, and finer than any rate in a scenario.
+fn share(number: u64) -> f64 {
+    f64::from(u32::try_from(number >> 32).unwrap_or(u32::MAX)) / 4_294_967_296.0
 }
 
 /// FNV-1a: short, stable over versions of Rust, and good enough to tell questions apart.

@@ -1,8 +1,11 @@
 //! Faults: rules that tests inject, and those that the hostile modes draw by themselves.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::reply::Reply;
 use crate::request::{Endpoint, Operation, Request};
+use crate::scenario::tenant::Role;
 use crate::world::World;
 
 /// When to apply which fault. A rule without conditions matches every request.
@@ -136,11 +139,20 @@ pub enum Fault {
         #[serde(default)]
         code: Option<u16>,
     },
-    /// 307 to another place, which must never see a token. Without effect.
+    /// A redirect to another place, which must never see a token. Without effect.
     Redirect {
         /// The place.
         to: String,
+        /// The status; 307 without one.
+        #[serde(default)]
+        code: Option<u16>,
     },
+    /// JSON in which one value has another type. With effect.
+    Mistyped,
+    /// JSON nested deeper than any reader should follow. With effect.
+    Nested,
+    /// Links in the reply lead to another host. With effect.
+    Misled,
     /// The reply comes byte by byte. With effect.
     Drip {
         /// Milliseconds between two bytes; 100 without a number.
@@ -156,6 +168,25 @@ pub struct RetryAfter {
     pub form: RetryAfterForm,
     /// How long to wait.
     pub seconds: u32,
+}
+
+impl RetryAfter {
+    /// The header at an instant of the clock of the one who sends it.
+    pub(crate) fn text(&self, now: DateTime<Utc>) -> String {
+        // Dates have whole seconds: rounding up keeps them from asking for less.
+        let at = now + TimeDelta::seconds(i64::from(self.seconds) + 1);
+        match self.form {
+            RetryAfterForm::Seconds => self.seconds.to_string(),
+            RetryAfterForm::HttpDate => http_date(at),
+            RetryAfterForm::SapUtc => at.format("%Y-%m-%d %H:%M:%S +0000 UTC").to_string(),
+            RetryAfterForm::Epoch => at.timestamp().to_string(),
+        }
+    }
+}
+
+/// An instant as in the `Date` header.
+pub(crate) fn http_date(at: DateTime<Utc>) -> String {
+    at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The forms that occur over SAP's systems.
@@ -187,6 +218,9 @@ impl Fault {
             Self::Huge => "huge".to_owned(),
             Self::Html { code } => format!("html {}", code.unwrap_or(502)),
             Self::Redirect { .. } => "redirect".to_owned(),
+            Self::Mistyped => "mistyped".to_owned(),
+            Self::Nested => "nested".to_owned(),
+            Self::Misled => "misled".to_owned(),
             Self::Drip { .. } => "drip".to_owned(),
         }
     }
@@ -204,25 +238,42 @@ pub(crate) struct Verdict {
     pub(crate) hold_after: bool,
     /// The fault that takes the place of the reply, and whether the request takes effect before it.
     pub(crate) spoilt: Option<(Fault, bool)>,
+    /// A limit has sent the request away.
+    pub(crate) refused: Option<Reply>,
+    /// Of a PUT only the entry of this role takes effect.
+    pub(crate) only: Option<Role>,
     pub(crate) names: Vec<String>,
 }
 
 impl Verdict {
     /// The request reaches its endpoint.
     pub(crate) fn takes_effect(&self) -> bool {
-        self.spoilt.as_ref().is_none_or(|(_, effect)| *effect)
+        self.refused.is_none() && self.spoilt.as_ref().is_none_or(|(_, effect)| *effect)
     }
 
-    /// Adds a fault. The first that takes the place of the reply wins.
-    pub(crate) fn add(&mut self, fault: &Fault, effect: Option<bool>) {
+    /// What takes the place of the reply.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        self.spoilt.as_ref().map(|(fault, _)| fault)
+    }
+
+    /// A limit sends the request away before anything else can happen to it.
+    pub(crate) fn refuse(&mut self, refusal: Reply) {
+        self.spoilt = None;
+        self.refused = Some(refusal);
+        self.names.push("limit".to_owned());
+    }
+
+    /// Adds a fault. The first that takes the place of the reply wins; answers whether it is this one.
+    pub(crate) fn add(&mut self, fault: &Fault, effect: Option<bool>) -> bool {
         match fault {
             Fault::Latency { latency_ms } => self.latency_ms += latency_ms,
             Fault::Hold => self.hold_after = true,
             Fault::HoldBefore => self.hold_before = true,
-            _ if self.spoilt.is_some() => return,
+            _ if self.spoilt.is_some() => return false,
             _ => self.spoilt = Some((fault.clone(), effect.unwrap_or(fault.lets_through()))),
         }
         self.names.push(fault.name());
+        true
     }
 }
 

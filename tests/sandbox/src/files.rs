@@ -53,7 +53,7 @@ impl World {
             ciapi_name: tenant.ciapi.name.clone(),
             cirt_name: tenant.cirt.name.clone(),
             space_guid: self.space.clone(),
-            cloud_foundry_api: format!("{}/cf", self.key_base()),
+            cloud_foundry_api: format!("{}/cf", self.public_base()),
             user: self.login.user.clone(),
             origin: self.login.origin.clone(),
             dsi_key: self.dsi_key(tenant),
@@ -76,7 +76,8 @@ impl World {
         json!({ "oauth": {
             "clientid": dsi.client_id, "certificate": certificate.chain_pem, "key": certificate.key_pem, "url": url,
             "managementURL": format!("{url}/api/management"),
-            "tokenurl": format!("{}/xsuaa-cert/{}/oauth/token", self.bases.https, tenant.id), "createdate": created,
+            "tokenurl": format!("{}/xsuaa-cert/{}/oauth/token", self.inside(&self.bases.https), tenant.id),
+            "createdate": created,
             "certificatedetails": {
                 "issuerdn": "CN=SAP sandbox CA", "subjectdn": certificate.subject,
                 "validuntil": certificate.valid_until, "serialnumber": "0x01",

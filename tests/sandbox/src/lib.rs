@@ -12,10 +12,12 @@ pub mod request;
 
 mod admin;
 mod api;
+mod elsewhere;
 pub mod files;
 mod hostility;
 mod listen;
 mod reply;
+mod scramble;
 mod serve;
 mod spoil;
 mod tls;
@@ -28,6 +30,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -66,6 +69,8 @@ pub struct Sandbox {
     pub http_base: String,
     /// The same over TLS.
     pub https_base: String,
+    /// Another host, where no client has any business.
+    pub elsewhere_base: String,
     /// The admin port.
     pub admin_base: String,
     /// The certificate authority of this run.
@@ -85,9 +90,12 @@ impl Sandbox {
         let plain = TcpListener::bind(addresses.http).await?;
         let tls = TcpListener::bind(addresses.https).await?;
         let admin = TcpListener::bind(addresses.admin).await?;
+        let elsewhere = TcpListener::bind(Addresses::default().https).await?;
         let bases = Bases {
             http: format!("http://{}", plain.local_addr()?),
             https: format!("https://{}", tls.local_addr()?),
+            // Another name and another port: another host by every measure.
+            elsewhere: format!("https://localhost:{}", elsewhere.local_addr()?.port()),
         };
         let admin_base = format!("http://{}", admin.local_addr()?);
 
@@ -95,13 +103,18 @@ impl Sandbox {
         let acceptor = TlsAcceptor::from(authority.server_config().map_err(io::Error::other)?);
         let world = World::new(scenario, bases.clone(), &authority).map_err(io::Error::other)?;
         let shared = Arc::new(Shared::new(world));
-        let kinds =
-            [(plain, listen::Kind::Plain), (tls, listen::Kind::Tls(acceptor)), (admin, listen::Kind::Admin)];
+        let kinds = [
+            (plain, listen::Kind::Plain),
+            (tls, listen::Kind::Tls(acceptor.clone())),
+            (elsewhere, listen::Kind::Elsewhere(acceptor)),
+            (admin, listen::Kind::Admin),
+        ];
         let accept = |(listener, kind)| tokio::spawn(listen::accept(listener, kind, Arc::clone(&shared)));
         let listeners = kinds.into_iter().map(accept).collect();
         Ok(Self {
             http_base: bases.http,
             https_base: bases.https,
+            elsewhere_base: bases.elsewhere,
             admin_base,
             ca_pem: authority.pem(),
             shared,
@@ -127,6 +140,11 @@ impl Sandbox {
     /// Removes all injected faults.
     pub fn clear_faults(&self) {
         self.shared.rules().clear();
+    }
+
+    /// The sandbox's time: the machine's, moved forward by hand.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.world().now()
     }
 
     /// What is held right now.

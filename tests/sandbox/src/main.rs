@@ -26,6 +26,15 @@ struct Arguments {
     /// Where to listen for the admin API
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     admin: SocketAddr,
+    /// Answers as documented, at once, whatever the scenario says
+    #[arg(long)]
+    kind: bool,
+    /// Refuses unknown request fields, missing headers and paths of API v2
+    #[arg(long)]
+    strict: bool,
+    /// Takes the place of the scenario's seed
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// Where to write service keys, the password, guids and the CA
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -49,6 +58,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("{}: {error}", arguments.scenario.display()))?;
     let scenario =
         Scenario::parse(&text).map_err(|error| format!("{}: {error}", arguments.scenario.display()))?;
+    let scenario = adjusted(scenario, &arguments);
     let addresses = Addresses { http: arguments.listen, https: arguments.listen_tls, admin: arguments.admin };
     let sandbox = Sandbox::start_at(scenario, addresses).await?;
     if let Some(directory) = &arguments.out {
@@ -64,4 +74,12 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// The scenario as the command line wants it.
+fn adjusted(scenario: Scenario, arguments: &Arguments) -> Scenario {
+    let strict = scenario.strict || arguments.strict;
+    let seed = arguments.seed.unwrap_or(scenario.seed);
+    let scenario = Scenario { strict, seed, ..scenario };
+    if arguments.kind { scenario.kindly() } else { scenario }
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -19,11 +20,14 @@ pub(crate) struct Reply {
     pub(crate) effect: bool,
     /// The name of the key that was created or deleted.
     pub(crate) key: Option<String>,
+    /// A 429 asks the client not to call before this instant of the sandbox's clock.
+    pub(crate) not_before: Option<DateTime<Utc>>,
 }
 
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new(), effect: false, key: None }
+        let (headers, body) = (Vec::new(), Bytes::new());
+        Self { status, headers, body, effect: false, key: None, not_before: None }
     }
 
     pub(crate) fn json(status: u16, value: &Value) -> Self {
@@ -32,12 +36,18 @@ impl Reply {
 
     pub(crate) fn text(status: u16, media_type: &str, body: String) -> Self {
         let headers = vec![("content-type", media_type.to_owned())];
-        Self { status, headers, body: body.into(), effect: false, key: None }
+        Self { headers, body: body.into(), ..Self::empty(status) }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The body as JSON, where it is.
+    pub(crate) fn document(&self) -> Option<Value> {
+        let is_json = |(name, value): &(&str, String)| *name == "content-type" && value.contains("json");
+        self.headers.iter().any(is_json).then(|| serde_json::from_slice(&self.body).ok())?
     }
 
     pub(crate) fn effective(self) -> Self {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::tenant::Role;
 use crate::world::World;
 
 /// What a call is for; the name that rules and the call log use.
@@ -54,6 +55,8 @@ pub(crate) struct Request {
     pub(crate) secure: bool,
     /// The client certificate that was proven in the handshake, as DER.
     pub(crate) certificate: Option<Vec<u8>>,
+    /// Of a PUT only the entry of this role is applied: the service fails in between.
+    pub(crate) only: Option<Role>,
 }
 
 impl Request {
@@ -69,9 +72,15 @@ impl Request {
         pairs(&self.body)
     }
 
+    /// The token in the header, where there is one.
+    pub(crate) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    }
+
     /// The base that this request came to, for links in its answer.
-    pub(crate) fn base<'w>(&self, world: &'w World) -> &'w str {
-        if self.secure { &world.bases.https } else { &world.bases.http }
+    pub(crate) fn base(&self, world: &World) -> String {
+        world.inside(if self.secure { &world.bases.https } else { &world.bases.http })
     }
 }
 

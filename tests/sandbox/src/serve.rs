@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::api;
 use crate::clock;
-use crate::faults::{Rules, Verdict};
+use crate::faults::{Fault, Rules, Verdict};
 use crate::holds::{Held, Holds, Release};
 use crate::hostility;
 use crate::reply::{Body, Broken, Reply};
@@ -18,6 +18,8 @@ use crate::request::{Endpoint, Request};
 use crate::spoil;
 use crate::world::World;
 use crate::world::books::Call;
+use crate::world::limits::Admission;
+use crate::world::service::Caller;
 
 /// What the listeners share. Locks are taken in the order of the fields.
 #[derive(Debug)]
@@ -41,89 +43,131 @@ impl Shared {
     }
 }
 
+/// One request on its way through.
+struct Case {
+    endpoint: Endpoint,
+    request: Request,
+    /// The tenant it is about, where one can be told.
+    tenant: Option<String>,
+    /// Who asks whom, where one can be told.
+    caller: Option<Caller>,
+    /// What chance is asked about it: what is drawn for one tenant does not depend on what the others do.
+    question: String,
+    verdict: Verdict,
+    /// How long a limit makes it stand in a queue.
+    queued: Duration,
+}
+
+impl Case {
+    fn held(&self, after_effect: bool) -> Held {
+        Held {
+            id: 0,
+            operation: self.endpoint.operation(),
+            tenant: self.tenant.clone(),
+            path: self.endpoint.template().to_owned(),
+            after_effect,
+        }
+    }
+}
+
 /// Answers a request, or closes the connection.
 pub(crate) async fn answer(shared: Arc<Shared>, request: Request) -> Result<Response<Body>, Broken> {
-    let endpoint = Endpoint::of(&request.method, &request.path);
-    let (tenant, verdict) = judge(&shared, &endpoint, &request);
-    if verdict.latency_ms > 0 {
-        clock::wait(Duration::from_millis(verdict.latency_ms)).await;
+    let (case, is_service_call) = judge(&shared, request);
+    let _under_way = is_service_call.then(|| ServiceCall(Arc::clone(&shared)));
+    let wait = Duration::from_millis(case.verdict.latency_ms) + case.queued;
+    if !wait.is_zero() {
+        clock::wait(wait).await;
     }
-    let held = |after_effect| Held {
-        id: 0,
-        operation: endpoint.operation(),
-        tenant: tenant.clone(),
-        path: endpoint.template().to_owned(),
-        after_effect,
-    };
-    if verdict.hold_before && shared.holds.hold(held(false)).await == Release::Drop {
-        let reply = Reply::empty(503);
-        log(&mut shared.world(), &endpoint, tenant.clone(), &request, &verdict, &reply, None);
+    if case.verdict.hold_before && shared.holds.hold(case.held(false)).await == Release::Drop {
+        log(&mut shared.world(), &case, &Reply::empty(503), None);
         return Err(Broken);
     }
-    let reply = play(&shared, &endpoint, tenant.clone(), &request, &verdict);
-    if verdict.hold_after && shared.holds.hold(held(true)).await == Release::Drop {
+    let reply = play(&shared, &case);
+    if case.verdict.hold_after && shared.holds.hold(case.held(true)).await == Release::Drop {
         return Err(Broken);
     }
-    match verdict.spoilt {
-        None => Ok(reply.into_http()),
-        Some((fault, _)) => spoil::spoil(&fault, reply, clock::machine_time()),
+    spoil::send(case.verdict.fault(), reply)
+}
+
+/// Closes a connection under a request that came too late on it. Nothing takes effect.
+pub(crate) fn close_idle(shared: &Shared, request: Request) -> Broken {
+    let mut case = case(&shared.world(), request);
+    case.verdict.names.push("idle connection closed".to_owned());
+    log(&mut shared.world(), &case, &Reply::empty(503), None);
+    Broken
+}
+
+/// A call to a service broker that is under way, for the limit that counts them.
+struct ServiceCall(Arc<Shared>);
+
+impl Drop for ServiceCall {
+    fn drop(&mut self) {
+        self.0.world().end_service_call();
     }
 }
 
-/// Which tenant the request is about, and what is to happen to it.
-fn judge(shared: &Shared, endpoint: &Endpoint, request: &Request) -> (Option<String>, Verdict) {
+fn case(world: &World, request: Request) -> Case {
+    let endpoint = Endpoint::of(&request.method, &request.path);
+    let tenant = endpoint.tenant(world, &request);
+    let caller = world.caller(&endpoint, &request);
+    let question = format!("{:?}/{}", endpoint.operation(), tenant.as_deref().unwrap_or("-"));
+    let (verdict, queued) = (Verdict::default(), Duration::ZERO);
+    Case { endpoint, request, tenant, caller, question, verdict, queued }
+}
+
+/// What the request is about, what is to happen to it, and whether it counts as a call to a service broker.
+fn judge(shared: &Shared, request: Request) -> (Case, bool) {
     let mut rules = shared.rules();
     let mut world = shared.world();
-    let tenant = endpoint.tenant(&world, request);
-    let mut verdict = rules.judge(&mut world, endpoint, tenant.as_deref(), request);
-    hostility::add(&mut world, endpoint.operation(), tenant.as_deref(), &mut verdict);
-    (tenant, verdict)
+    let mut case = case(&world, request);
+    let operation = case.endpoint.operation();
+    world.note_impatience(case.caller.as_ref(), operation);
+    case.verdict = rules.judge(&mut world, &case.endpoint, case.tenant.as_deref(), &case.request);
+    hostility::add(&mut world, operation, &case.question, &mut case.verdict);
+    case.request.only = case.verdict.only;
+    match world.admit(&case.endpoint, case.caller.as_ref()) {
+        Admission::Pass => {}
+        Admission::Queue(wait) => case.queued = wait,
+        Admission::Refuse(refusal) => case.verdict.refuse(refusal),
+    }
+    let is_service_call = case.verdict.refused.is_none() && world.begin_service_call(&case.endpoint);
+    (case, is_service_call)
 }
 
-/// Lets the request take effect, and writes it down, in one go.
-fn play(
-    shared: &Shared,
-    endpoint: &Endpoint,
-    tenant: Option<String>,
-    request: &Request,
-    verdict: &Verdict,
-) -> Reply {
+/// Lets the request take effect, and writes it down, in one go. Answers what the client is to read.
+fn play(shared: &Shared, case: &Case) -> Reply {
     let mut world = shared.world();
-    let reply = if verdict.takes_effect() {
-        if let Some(id) = &tenant {
+    let reply = if let Some(refusal) = &case.verdict.refused {
+        refusal.clone()
+    } else if case.verdict.takes_effect() {
+        if let Some(id) = &case.tenant {
             world.settle(id);
         }
-        api::answer(&mut world, endpoint, request)
+        api::answer(&mut world, &case.endpoint, &case.request)
     } else {
         Reply::json(503, &json!({ "error": "server_error" }))
     };
-    let status = match &verdict.spoilt {
-        None => Some(reply.status),
-        Some((fault, _)) => spoil::visible_status(fault, &reply),
-    };
-    log(&mut world, endpoint, tenant, request, verdict, &reply, status);
-    reply
+    let fault = case.verdict.fault();
+    let shown = spoil::disguise(&mut world, &case.endpoint, &case.request, fault, &case.question, reply);
+    let status = (fault != Some(&Fault::LostReply)).then_some(shown.status);
+    if status.is_some() {
+        world.note_heard(&case.request, case.caller.as_ref(), &shown);
+    }
+    log(&mut world, case, &shown, status);
+    shown
 }
 
-fn log(
-    world: &mut World,
-    endpoint: &Endpoint,
-    tenant: Option<String>,
-    request: &Request,
-    verdict: &Verdict,
-    reply: &Reply,
-    status: Option<u16>,
-) {
+fn log(world: &mut World, case: &Case, reply: &Reply, status: Option<u16>) {
     world.seq += 1;
     let call = Call {
         seq: world.seq,
         at: world.now(),
-        method: request.method.clone(),
-        path: endpoint.template().to_owned(),
-        operation: endpoint.operation(),
-        tenant,
+        method: case.request.method.clone(),
+        path: case.endpoint.template().to_owned(),
+        operation: case.endpoint.operation(),
+        tenant: case.tenant.clone(),
         status,
-        faults: verdict.names.clone(),
+        faults: case.verdict.names.clone(),
         effect: reply.effect,
         key: reply.key.clone(),
     };

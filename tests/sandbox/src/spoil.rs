@@ -1,16 +1,19 @@
-//! Replies that go wrong: what each fault looks like on the wire.
+//! Replies that go wrong: what each fault makes of a reply, and what it looks like on the wire.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
 use hyper::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::faults::{Fault, RetryAfter, RetryAfterForm};
+use crate::faults::{Fault, http_date};
 use crate::reply::{Body, Broken, Reply, response};
+use crate::request::{Endpoint, Request};
+use crate::scramble;
+use crate::world::World;
+use crate::world::service::Service;
 
 /// The size of a huge reply.
 const HUGE_BYTES: usize = 10 * 1024 * 1024;
@@ -21,61 +24,98 @@ const FLUSH: Duration = Duration::from_millis(10);
 /// The usual pace of a dripping reply.
 const DRIP_MS: u64 = 100;
 
-/// The reply in its spoilt form, or no reply at all.
-pub(crate) fn spoil(fault: &Fault, reply: Reply, now: DateTime<Utc>) -> Result<Response<Body>, Broken> {
-    let ok = |body| Ok(response(200, &[("content-type", "application/json".to_owned())], body));
-    match fault {
-        Fault::LostReply => Err(Broken),
-        Fault::Status { code, body, retry_after } => {
-            Ok(status(*code, body.as_ref(), retry_after.as_ref(), now))
+/// What the client is to read in place of `reply`, as far as it is a matter of content.
+pub(crate) fn disguise(
+    world: &mut World,
+    endpoint: &Endpoint,
+    request: &Request,
+    fault: Option<&Fault>,
+    question: &str,
+    reply: Reply,
+) -> Reply {
+    let service = Service::of(endpoint);
+    let shown = match fault {
+        Some(Fault::Status { code, body, retry_after }) => {
+            let refusal = match body {
+                Some(body) => Reply::text(*code, "application/json", body.clone()),
+                None => {
+                    Reply::json(*code, &json!({ "error": "server_error", "error_description": "injected" }))
+                }
+            };
+            match retry_after {
+                Some(wait) => world.asking(refusal, service, wait.form, wait.seconds),
+                None => refusal,
+            }
         }
-        Fault::Html { code } => {
+        Some(Fault::Html { code }) => {
             let code = code.unwrap_or(502);
             let page =
                 format!("<html><head><title>{code}</title></head><body><h1>{code}</h1>nginx</body></html>");
-            Ok(Reply::text(code, "text/html", page).into_http())
+            Reply::text(code, "text/html", page)
         }
-        Fault::Redirect { to } => Ok(Reply::empty(307).with("location", to.clone()).into_http()),
-        Fault::Garbage => ok(Body::Whole(Some(Bytes::from_static(b"{\"a\":[1,\xff\xfe\x00{{]\"")))),
-        Fault::Endless => ok(endless()),
-        Fault::Huge => ok(huge()),
-        Fault::Truncated => Ok(truncated(reply)),
-        Fault::Drip { every_ms } => Ok(drip(reply, every_ms.unwrap_or(DRIP_MS))),
-        Fault::Latency { .. } | Fault::Hold | Fault::HoldBefore => Ok(reply.into_http()),
-    }
-}
-
-/// The status that the client gets to see.
-pub(crate) fn visible_status(fault: &Fault, reply: &Reply) -> Option<u16> {
-    match fault {
-        Fault::LostReply => None,
-        Fault::Status { code, .. } => Some(*code),
-        Fault::Html { code } => Some(code.unwrap_or(502)),
-        Fault::Redirect { .. } => Some(307),
-        Fault::Garbage | Fault::Endless | Fault::Huge => Some(200),
-        _ => Some(reply.status),
-    }
-}
-
-fn status(code: u16, body: Option<&String>, wait: Option<&RetryAfter>, now: DateTime<Utc>) -> Response<Body> {
-    let reply = match body {
-        Some(body) => Reply::text(code, "application/json", body.clone()),
-        None => Reply::json(code, &json!({ "error": "server_error", "error_description": "injected" })),
+        Some(Fault::Redirect { to, code }) => Reply::empty(code.unwrap_or(307)).with("location", to.clone()),
+        Some(Fault::Garbage) => json_text(200, Bytes::from_static(b"{\"a\":[1,\xff\xfe\x00{{]\"")),
+        Some(Fault::Nested) => json_text(200, scramble::nested().into()),
+        Some(Fault::Endless | Fault::Huge) => json_text(200, Bytes::new()),
+        Some(Fault::Mistyped) => mistyped(world, question, &reply),
+        Some(Fault::Misled) => misled(world, endpoint, request, reply.clone()),
+        _ => scrambled(world, question, reply.clone()),
     };
-    match wait {
-        Some(wait) => reply.with("retry-after", retry_after(wait, now)).into_http(),
-        None => reply.into_http(),
-    }
+    let date = http_date(world.their_time(service));
+    // What the call did stays true whatever the client gets to read.
+    let Reply { effect, key, .. } = reply;
+    Reply { effect, key, ..shown }.with("date", date)
 }
 
-fn retry_after(wait: &RetryAfter, now: DateTime<Utc>) -> String {
-    // Dates have whole seconds: rounding up keeps them from asking for less.
-    let at = now + TimeDelta::seconds(i64::from(wait.seconds) + 1);
-    match wait.form {
-        RetryAfterForm::Seconds => wait.seconds.to_string(),
-        RetryAfterForm::HttpDate => at.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
-        RetryAfterForm::SapUtc => at.format("%Y-%m-%d %H:%M:%S +0000 UTC").to_string(),
-        RetryAfterForm::Epoch => at.timestamp().to_string(),
+fn json_text(status: u16, body: Bytes) -> Reply {
+    Reply { body, ..Reply::text(status, "application/json", String::new()) }
+}
+
+/// In the hostile modes a document is never written the same way twice.
+fn scrambled(world: &mut World, question: &str, mut reply: Reply) -> Reply {
+    if world.is_hostile()
+        && let Some(document) = reply.document()
+    {
+        let mut stream = world.chance.stream(&format!("{question}/form"));
+        reply.body = scramble::scramble(&document, world.rates(), &mut stream).into();
+    }
+    reply
+}
+
+fn mistyped(world: &mut World, question: &str, reply: &Reply) -> Reply {
+    let mut stream = world.chance.stream(&format!("{question}/mistyped"));
+    let document = scramble::mistype(reply.document().unwrap_or(Value::Null), &mut stream);
+    Reply { body: document.to_string().into(), ..reply.clone() }
+}
+
+/// A key is what its issuer says it is: its addresses are not touched.
+fn misled(world: &World, endpoint: &Endpoint, request: &Request, mut reply: Reply) -> Reply {
+    let (base, elsewhere) = (request.base(world), &world.bases.elsewhere);
+    for (name, value) in &mut reply.headers {
+        if *name == "location"
+            && let Some(rest) = value.strip_prefix(&base)
+        {
+            *value = format!("{elsewhere}{rest}");
+        }
+    }
+    if !matches!(endpoint, Endpoint::Details(_))
+        && let Some(mut document) = reply.document()
+    {
+        scramble::mislead(&mut document, &base, elsewhere);
+        reply.body = document.to_string().into();
+    }
+    reply
+}
+
+/// The reply on the wire in its spoilt form, or no reply at all.
+pub(crate) fn send(fault: Option<&Fault>, reply: Reply) -> Result<Response<Body>, Broken> {
+    match fault {
+        Some(Fault::LostReply) => Err(Broken),
+        Some(Fault::Endless) => Ok(response(reply.status, &reply.headers, endless())),
+        Some(Fault::Huge) => Ok(response(reply.status, &reply.headers, huge())),
+        Some(Fault::Truncated) => Ok(truncated(reply)),
+        Some(Fault::Drip { every_ms }) => Ok(drip(reply, every_ms.unwrap_or(DRIP_MS))),
+        _ => Ok(reply.into_http()),
     }
 }
 

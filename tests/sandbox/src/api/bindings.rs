@@ -11,6 +11,7 @@ use crate::reply::Reply;
 use crate::request::Request;
 use crate::world::World;
 use crate::world::key::{Key, Maker};
+use crate::world::service::Service;
 use crate::world::tenant::Tenant;
 
 const PARAMETERS: [&str; 7] = [
@@ -35,10 +36,12 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
     {
         return cf_error(400, 10005, "CF-BadQueryParameter", "The query parameter is invalid: order_by");
     }
-    let mut found: Vec<(&Tenant, &Key)> = Vec::new();
     let owners = owners(world, &listing);
+    let stale = stale(world, &owners);
+    let mut found: Vec<(&Tenant, &Key)> = Vec::new();
     for tenant in owners.iter().filter_map(|id| world.tenants.get(id)) {
-        let fitting = tenant.keys.iter().filter(|key| key.in_list() && fits(&listing, tenant, key));
+        let shown = |key: &&Key| key.is_shown(stale.contains(&key.guid)) && fits(&listing, tenant, key);
+        let fitting = tenant.keys.iter().filter(shown);
         found.extend(fitting.map(|key| (tenant, key)));
     }
     match order.trim_start_matches('-') {
@@ -50,7 +53,9 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
     if order.starts_with('-') {
         found.reverse();
     }
-    let resources = found.iter().map(|(tenant, key)| binding(world, request, tenant, key)).collect();
+    let object =
+        |(tenant, key): &(&Tenant, &Key)| binding(world, request, tenant, key, stale.contains(&key.guid));
+    let resources = found.iter().map(object).collect();
     let reply = listing.page(world, request, resources);
     let seen: Vec<String> = owners
         .iter()
@@ -73,6 +78,21 @@ fn owners(world: &World, listing: &Listing) -> BTreeSet<String> {
             .map(|(tenant, _)| tenant.clone())
             .collect(),
     }
+}
+
+/// The keys that this read shows as they were before their creation or deletion.
+fn stale(world: &mut World, owners: &BTreeSet<String>) -> BTreeSet<String> {
+    let now = world.now();
+    let tenants = owners.iter().filter_map(|id| world.tenants.get(id));
+    let young: Vec<String> = tenants
+        .flat_map(|tenant| tenant.keys.iter().filter(|key| now < key.read_from).map(|key| key.guid.clone()))
+        .collect();
+    young.into_iter().filter(|guid| is_stale(world, guid)).collect()
+}
+
+fn is_stale(world: &mut World, guid: &str) -> bool {
+    let rate = world.rates().stale;
+    world.mischief(&format!("{guid}/stale read"), rate)
 }
 
 /// The keys that change by being looked for, whether or not this list shows them.
@@ -115,13 +135,18 @@ fn labelled(key: &Key, selector: &str) -> bool {
 
 /// `GET /v3/service_credential_bindings/:guid`
 pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
-    let Some((tenant, at)) = world.bindings.get(guid) else { return missing() };
-    let Some(owner) = world.tenants.get(tenant) else { return missing() };
-    let key = &owner.keys[*at];
-    if !key.is_alive() && key.lingering == 0 {
+    let Some((tenant, at)) = world.bindings.get(guid).cloned() else { return missing() };
+    let now = world.now();
+    let young = world.tenants.get(&tenant).is_some_and(|owner| now < owner.keys[at].read_from);
+    let stale = young && is_stale(world, guid);
+    let Some(owner) = world.tenants.get(&tenant) else { return missing() };
+    let key = &owner.keys[at];
+    // What lists do not show yet can be asked for by its guid, unless the read is stale.
+    let there = if key.is_alive() { !stale } else { key.is_shown(stale) };
+    if !there {
         return missing();
     }
-    let reply = Reply::json(200, &binding(world, request, owner, key));
+    let reply = Reply::json(200, &binding(world, request, owner, key, stale));
     look(world, guid);
     reply
 }
@@ -131,7 +156,7 @@ pub(super) fn details(world: &mut World, guid: &str) -> Reply {
     let Some((id, at)) = world.bindings.get(guid) else { return missing() };
     let Some(tenant) = world.tenants.get(id) else { return missing() };
     let key = &tenant.keys[*at];
-    let reply = match key.last_operation() {
+    let reply = match key.last_operation(false) {
         ("create", "in progress") => {
             cf_error(404, 10010, "CF-ResourceNotFound", "Creation of service key in progress")
         }
@@ -162,13 +187,14 @@ fn kind(key: &Key) -> &'static str {
 }
 
 /// The binding object.
-fn binding(world: &World, request: &Request, tenant: &Tenant, key: &Key) -> Value {
+fn binding(world: &World, request: &Request, tenant: &Tenant, key: &Key, is_stale: bool) -> Value {
     let instance = tenant.instance(key.role);
     let base = request.base(world);
     let here = format!("{base}/cf/v3/service_credential_bindings/{}", key.guid);
-    let (operation, state) = key.last_operation();
+    let (operation, state) = key.last_operation(is_stale);
+    let state = if state == "in progress" { world.in_progress(&key.guid) } else { state };
     let created = stamp(world, key, key.created_at);
-    let mut object = json!({
+    json!({
         "guid": key.guid, "name": key.name, "type": kind(key), "created_at": created, "updated_at": created,
         "last_operation": { "type": operation, "state": state, "description": null, "created_at": created, "updated_at": created },
         "metadata": key.metadata,
@@ -179,19 +205,17 @@ fn binding(world: &World, request: &Request, tenant: &Tenant, key: &Key) -> Valu
             "parameters": { "href": format!("{here}/parameters") },
             "service_instance": { "href": format!("{base}/cf/v3/service_instances/{}", instance.guid) },
         },
-    });
-    if world.is_hostile() && world.chance.of(&key.guid).is_multiple_of(3) {
-        object["x_rotation_hint"] = json!({ "nobody": ["knows", 1, null] });
-    }
-    object
+    })
 }
 
-/// Whole seconds and `Z`; in the hostile modes also a fraction, or an offset.
+/// Whole seconds and `Z`, by Cloud Foundry's clock; in the hostile modes also a fraction, or an offset, or both.
 fn stamp(world: &World, key: &Key, at: DateTime<Utc>) -> String {
-    let form = if world.is_hostile() { world.chance.of(&key.guid) % 3 } else { 0 };
+    let at = world.as_told_by(Service::CloudFoundry, at);
+    let form = if world.is_hostile() { world.chance.of(&key.guid) % 4 } else { 0 };
     match form {
         1 => at.to_rfc3339_opts(SecondsFormat::Millis, true),
         2 => at.to_rfc3339_opts(SecondsFormat::Secs, false),
+        3 => at.to_rfc3339_opts(SecondsFormat::Micros, false),
         _ => at.to_rfc3339_opts(SecondsFormat::Secs, true),
     }
 }

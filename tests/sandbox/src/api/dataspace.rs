@@ -10,10 +10,14 @@ use crate::scenario::tenant::{Role, Shape, Vocabulary};
 use crate::world::World;
 use crate::world::books::{Entry, Finding};
 use crate::world::consumer::{Credential, Outcome, Pair, Shown};
+use crate::world::service::Service;
 use crate::world::tenant::Tenant;
 
 /// PUT bodies that are kept per tenant for tests to look at.
 const BODIES_KEPT: usize = 1000;
+
+/// What the hostile modes call a run in progress now and then.
+const UNKNOWN_STATE: &str = "RECONCILING_2";
 
 /// One entry of the PUT body: these four fields and no others.
 #[derive(Deserialize)]
@@ -53,20 +57,33 @@ pub(super) fn put(world: &mut World, request: &Request, id: &str) -> Reply {
     if let Some(status) = status {
         return error(status, "the endpoint is not available");
     }
-    let now = world.now();
-    let Some(tenant) = world.tenants.get_mut(id) else { return Reply::empty(404) };
-    let before = tenant.consumer.held.clone();
-    let tick = tenant.next_tick();
-    tenant.consumer.offer(pair, tick);
-    let changed = tenant.consumer.held != before;
-    if tenant.consumer.traits.redeploy_on_put {
-        let tick = tenant.next_tick();
-        tenant.consumer.start_run(now, tick);
-    }
-    let ran = tenant.consumer.traits.redeploy_on_put;
+    let (changed, ran) = apply(world, id, pair, request.only);
     world.ledger.wrote(id, Operation::PutCredentials);
     world.reckon(id, "put_credentials");
     Reply { effect: changed || ran, ..Reply::empty(200) }
+}
+
+/// Applies a PUT: now or, in the hostile modes, some time within the wait that SAP documents. Answers whether the
+/// consumer holds another pair now, and whether a run has begun.
+fn apply(world: &mut World, id: &str, pair: Pair, only: Option<Role>) -> (bool, bool) {
+    let rate = world.rates().put_late;
+    let late = only.is_none() && world.mischief(&format!("{id}/put late"), rate);
+    let seconds = if late { world.scenario.waits.put_seconds } else { 0 };
+    let at = world.now() + world.some_of(&format!("{id}/put how late"), seconds);
+    let Some(tenant) = world.tenants.get_mut(id) else { return (false, false) };
+    let before = tenant.consumer.held.clone();
+    let tick = tenant.next_tick();
+    if late {
+        tenant.consumer.offer_late(pair, at, tick);
+    } else {
+        tenant.consumer.offer(pair, only, tick);
+    }
+    let changed = tenant.consumer.held != before;
+    let runs = tenant.consumer.traits.redeploy_on_put;
+    if runs {
+        world.start_run(id);
+    }
+    (changed, runs)
 }
 
 /// An array of exactly two flat objects, `ciapi` first.
@@ -131,10 +148,7 @@ pub(super) fn read(world: &mut World, _: &Request, id: &str) -> Reply {
 
 /// `POST dataplane`
 pub(super) fn start(world: &mut World, _: &Request, id: &str) -> Reply {
-    let now = world.now();
-    let Some(tenant) = world.tenants.get_mut(id) else { return Reply::empty(404) };
-    let tick = tenant.next_tick();
-    tenant.consumer.start_run(now, tick);
+    world.start_run(id);
     world.ledger.wrote(id, Operation::StartDataplane);
     Reply::empty(202).effective()
 }
@@ -150,17 +164,22 @@ pub(super) fn register(world: &mut World, request: &Request, id: &str) -> Reply 
 
 /// `GET dataplane`
 pub(super) fn status(world: &mut World, _: &Request, id: &str) -> Reply {
-    let flapping = world.mischief(&format!("{id}/flapping"), 0.3);
-    let strange = world.mischief(&format!("{id}/unknown field"), 0.3);
+    let rates = world.rates().clone();
+    let words = world.mischief(&format!("{id}/flapping words"), rates.flapping_words);
+    let ends = world.mischief(&format!("{id}/flapping ends"), rates.flapping_ends);
+    let strange = world.mischief(&format!("{id}/unknown state"), rates.unknown_states);
     let Some(tenant) = world.tenants.get_mut(id) else { return Reply::empty(404) };
     let (shown, at) = tenant.consumer.look();
-    let shown = match shown {
-        Shown::Pending if flapping => Shown::Deploying,
-        Shown::Deploying if flapping => Shown::Pending,
+    let shown = match tenant.consumer.flap(ends, shown) {
+        Shown::Pending if words => Shown::Deploying,
+        Shown::Deploying if words => Shown::Pending,
         shown => shown,
     };
+    let at = world.as_told_by(Service::DataSpace, at);
+    let Some(tenant) = world.tenants.get(id) else { return Reply::empty(404) };
     let traits = &tenant.consumer.traits;
-    let text = word(traits.vocabulary, shown);
+    let strange = strange && matches!(shown, Shown::Pending | Shown::Deploying);
+    let text = if strange { UNKNOWN_STATE } else { word(traits.vocabulary, shown) };
     let failed = shown == Shown::Final(Outcome::Error);
     let message = "deployment of the integration content failed";
     let mut document = match traits.shape {
@@ -178,9 +197,6 @@ pub(super) fn status(world: &mut World, _: &Request, id: &str) -> Reply {
     }
     if traits.timestamps {
         document["updatedAt"] = json!(at.to_rfc3339_opts(SecondsFormat::Millis, true));
-    }
-    if strange {
-        document["xTrace"] = json!([{ "code": 7 }]);
     }
     Reply::json(200, &document)
 }

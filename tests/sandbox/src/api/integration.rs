@@ -7,6 +7,7 @@ use super::bearer;
 use crate::reply::Reply;
 use crate::request::{Request, value};
 use crate::world::World;
+use crate::world::service::Service;
 use crate::world::token::Audience;
 
 /// `GET /api/v1/IntegrationRuntimeArtifacts`
@@ -19,8 +20,9 @@ pub(super) fn artifacts(world: &mut World, request: &Request, id: &str) -> Reply
     if tenant.consumer.is_running() {
         let _ = tenant.consumer.look();
     }
-    let ours = tenant.consumer.deployed_on.timestamp_millis();
-    let other = tenant.dsi.created_at.timestamp_millis();
+    let (ours, other) = (tenant.consumer.deployed_on, tenant.dsi.created_at);
+    let told = |at| world.as_told_by(Service::Integration, at).timestamp_millis();
+    let (ours, other) = (told(ours), told(other));
     let artifact = |name: &str, title: &str, by: &str, on: i64| {
         json!({
             "Id": name, "Version": "1.0.0", "Name": title, "Type": "INTEGRATION_FLOW",

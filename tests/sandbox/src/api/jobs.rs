@@ -7,10 +7,17 @@ use super::not_found;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::world::World;
+use crate::world::service::Service;
 
 /// `GET /v3/jobs/:guid`
 pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
-    let base = request.base(world).to_owned();
+    let base = request.base(world);
+    let rate = world.rates().unknown_states;
+    let Some((tenant, created)) = world.jobs.get(guid).map(|job| (job.tenant.clone(), job.created_at)) else {
+        return not_found("Job");
+    };
+    let strange = world.mischief(&format!("{tenant}/unknown state of a job"), rate);
+    let created = world.as_told_by(Service::CloudFoundry, created);
     let Some(job) = world.jobs.get_mut(guid) else { return not_found("Job") };
     let key = world
         .bindings
@@ -21,6 +28,7 @@ pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
     job.polls = job.polls.saturating_sub(1);
     key.looked_at();
     let state = match (waiting, job.fails) {
+        (1.., _) if strange => "RECONCILING",
         (2.., _) => "POLLING",
         (1, _) => "PROCESSING",
         (0, true) => "FAILED",
@@ -35,7 +43,7 @@ pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
     } else {
         json!([])
     };
-    let at = job.created_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let at = created.to_rfc3339_opts(SecondsFormat::Secs, true);
     let operation = if job.deletes { "service_keys.delete" } else { "service_keys.create" };
     let mut links = json!({ "self": { "href": format!("{base}/cf/v3/jobs/{guid}") } });
     if key.is_alive() {

@@ -39,8 +39,8 @@ impl Listing {
         };
         let asked = number("per_page", DEFAULT_PAGE)?;
         let limit = world.scenario.cloud_foundry.page_size.and_then(|size| usize::try_from(size).ok());
-        let limit = if world.is_hostile() { Some(HOSTILE_PAGE) } else { limit };
-        let per_page = limit.map_or(asked, |limit| asked.min(limit.max(1)));
+        let limited = limit.map_or(asked, |limit| asked.min(limit.max(1)));
+        let per_page = if world.is_hostile() { HOSTILE_PAGE } else { limited };
         let page = number("page", 1)?;
         Ok(Self { parameters, page, per_page })
     }

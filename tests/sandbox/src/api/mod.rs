@@ -7,6 +7,7 @@ mod integration;
 mod jobs;
 mod listing;
 mod platform;
+mod strict;
 mod write_key;
 mod xsuaa;
 
@@ -15,10 +16,16 @@ use serde_json::json;
 use crate::reply::Reply;
 use crate::request::{Endpoint, Request};
 use crate::world::World;
+use crate::world::books::Conduct;
 use crate::world::token::{Audience, Refused};
 
 /// Answers a request.
 pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) -> Reply {
+    if let Some(problem) = strict::problem(world, endpoint, request) {
+        let now = world.now();
+        world.ledger.misbehaved(Conduct::Improper, now, endpoint.operation(), problem.clone());
+        return oauth_error(400, "improper", &problem);
+    }
     match endpoint {
         Endpoint::Root => platform::root(world, request),
         Endpoint::UaaToken => platform::token(world, request),
@@ -89,19 +96,20 @@ impl Denied {
 
 /// Checks the bearer token. In the hostile modes some good tokens are refused, and are bad from then on.
 fn bearer(world: &mut World, request: &Request, audience: &Audience) -> Result<(), Denied> {
-    let header = request.header("authorization").ok_or(Denied::NoToken)?;
-    let (scheme, token) = header.split_once(' ').ok_or(Denied::NoToken)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Denied::NoToken);
-    }
+    let token = request.bearer().ok_or(Denied::NoToken)?;
     let now = world.now();
-    world.tokens.check(token, audience, now).map_err(Denied::Refused)?;
+    let checked = world.tokens.check(token, audience, now);
     let rate = world.rates().unauthorized;
-    if world.mischief(&format!("{audience:?}/401"), rate) {
-        world.tokens.revoke(token);
-        return Err(Denied::Refused(Refused::Unknown));
+    let is_dead = match checked {
+        Ok(()) => world.mischief(&format!("{audience:?}/401"), rate),
+        Err(Refused::OtherAudience) => return Err(Denied::Refused(Refused::OtherAudience)),
+        Err(Refused::Unknown | Refused::Expired) => true,
+    };
+    if !is_dead {
+        return Ok(());
     }
-    Ok(())
+    world.refuse_token(token);
+    Err(Denied::Refused(checked.err().unwrap_or(Refused::Unknown)))
 }
 
 fn cf_error(status: u16, code: u32, title: &str, detail: &str) -> Reply {

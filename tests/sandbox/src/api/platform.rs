@@ -22,7 +22,7 @@ pub(super) fn root(world: &mut World, request: &Request) -> Reply {
     Reply::json(
         200,
         &json!({ "links": {
-            "self": { "href": format!("{base}/cf") },
+            "self": { "href": format!("{}/cf", if request.secure { &world.bases.https } else { &world.bases.http }) },
             "cloud_controller_v2": null,
             "cloud_controller_v3": { "href": format!("{base}/cf/v3"), "meta": { "version": "3.228.0" } },
             "login": { "href": format!("{base}/uaa") },
@@ -82,8 +82,8 @@ fn by_password(world: &mut World, request: &Request, form: &[(String, String)]) 
 }
 
 fn grant(world: &mut World) -> Reply {
-    let (now, life) = (world.now(), world.scenario.token_lives.cloud_foundry);
-    let access = world.tokens.issue(&mut world.chance, Audience::CloudFoundry, now, life);
+    let (life, owner) = (world.scenario.token_lives.cloud_foundry, world.login.user.clone());
+    let access = world.issue_token(Audience::CloudFoundry, owner, life);
     let refresh = world.tokens.issue_refresh(&mut world.chance);
     let jti = world.chance.guid("jti");
     Reply::json(

@@ -158,7 +158,8 @@ fn make(world: &mut World, id: &str, role: Role, order: Order) -> Option<String>
     let mut key = world.new_key(&instance, id, role, order.name, Maker::Api, now, &siblings);
     world.tenants.get_mut(id)?.keys = siblings;
     key.pending = world.patience(&format!("{id}/job"), plan.job_polls);
-    key.unlisted = world.patience(&format!("{id}/list lag"), plan.list_lag);
+    key.unlisted = plan.list_lag;
+    key.read_from = world.settled_from(&key.guid);
     key.refusals = world.patience(&format!("{id}/new secret"), plan.secret_refusals);
     key.metadata["labels"] = Value::Object(order.metadata.labels);
     key.metadata["annotations"] = Value::Object(order.metadata.annotations);
@@ -175,7 +176,7 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
     let Some(tenant) = world.tenants.get(&id) else { return not_found("Service credential binding") };
     let key = &tenant.keys[at];
     let name = key.name.clone();
-    match key.last_operation() {
+    match key.last_operation(false) {
         ("delete", _) if key.lingering == 0 => return not_found("Service credential binding"),
         (_, "in progress") => {
             with_key(world, guid, Key::looked_at);
@@ -186,7 +187,11 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
     world.delete(&id, at, Deleter::Client);
     let listed = world.scenario.cloud_foundry.deleted_listed;
     let lingering = world.patience(&format!("{id}/deleted but listed"), listed);
-    with_key(world, guid, |key| key.lingering = lingering);
+    let settled = world.settled_from(guid);
+    with_key(world, guid, |key| {
+        key.lingering = lingering;
+        key.read_from = settled;
+    });
     accepted(world, request, &id, guid.to_owned(), true, false, name)
 }
 

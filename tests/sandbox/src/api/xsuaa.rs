@@ -35,8 +35,7 @@ pub(super) fn token(world: &mut World, request: &Request, id: &str, by_certifica
         Audience::Ciapi(_) => lives.ciapi,
         Audience::Cirt(_) => lives.cirt,
     };
-    let now = world.now();
-    let token = world.tokens.issue(&mut world.chance, audience, now, life);
+    let token = world.issue_token(audience, client_id.to_owned(), life);
     let jti = world.chance.guid("jti");
     Reply::json(
         200,

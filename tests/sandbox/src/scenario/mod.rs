@@ -1,10 +1,12 @@
 //! What the sandbox shall play: the file a person writes, and the values a test builds. Every key has a
 //! default, so that a tenant is just an id. Unknown keys are refused.
 
+pub mod hostile;
 pub mod tenant;
 
 use serde::{Deserialize, Serialize};
 
+use self::hostile::{Limits, Rates, Waits};
 use self::tenant::TenantPlan;
 
 /// A whole scenario.
@@ -17,10 +19,18 @@ pub struct Scenario {
     pub hostility: Hostility,
     /// With `liveness`: seconds after the start at which the faults stop.
     pub hostile_seconds: u32,
+    /// Refuses what SAP would let pass: unknown fields, missing headers, paths of API v2.
+    pub strict: bool,
+    /// What every wait of the hostile modes and every window of a limit is multiplied with. At 1.0 they are SAP's own.
+    pub pace: f64,
     /// Which of the two listeners the URLs in service keys point to.
     pub scheme: Scheme,
     /// How often the hostile modes do what.
     pub rates: Rates,
+    /// How long they make a client wait, before `pace`.
+    pub waits: Waits,
+    /// How much SAP takes at once.
+    pub limits: Limits,
     /// How long tokens live.
     pub token_lives: TokenLives,
     /// The issuer of keys.
@@ -33,10 +43,14 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             seed: 1,
-            hostility: Hostility::Kind,
+            hostility: Hostility::Safety,
             hostile_seconds: 30,
+            strict: false,
+            pace: 1.0,
             scheme: Scheme::Https,
             rates: Rates::default(),
+            waits: Waits::default(),
+            limits: Limits::default(),
             token_lives: TokenLives::default(),
             cloud_foundry: CloudFoundry::default(),
             tenants: Vec::new(),
@@ -45,9 +59,16 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// A kind scenario with these tenants and defaults for everything else.
+    /// A hostile scenario with these tenants and defaults for everything else.
     pub fn of(tenants: impl IntoIterator<Item = TenantPlan>) -> Self {
         Self { tenants: tenants.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The same on a sandbox that answers as documented, at once: for demos, and for tests whose point is an exact
+    /// course of calls.
+    #[must_use]
+    pub fn kindly(self) -> Self {
+        Self { hostility: Hostility::Kind, ..self }
     }
 
     /// Reads a scenario file.
@@ -76,43 +97,6 @@ pub enum Scheme {
     Http,
     /// The TLS listener, whose certificate authority is made at each start.
     Https,
-}
-
-/// Rates and limits of the hostile modes. A rate is a share of requests, from 0.0 to 1.0.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rates {
-    /// Valid bearer tokens answered 401; the token is dead from then on.
-    pub unauthorized: f64,
-    /// Requests that fail before they take effect.
-    pub before: f64,
-    /// Requests whose reply is lost or spoilt after they took effect.
-    pub after: f64,
-    /// Creation jobs that end FAILED although the key exists.
-    pub job_failed: f64,
-    /// Jobs that are gone when they are complete.
-    pub job_gone: f64,
-    /// The largest number of polls or refusals drawn for anything that takes a while.
-    pub polls: u32,
-    /// The wait asked for in `Retry-After`, in seconds.
-    pub retry_after_seconds: u32,
-    /// Foreign keys and `app` bindings mixed into each service instance.
-    pub foreign_keys: u32,
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            unauthorized: 0.05,
-            before: 0.05,
-            after: 0.05,
-            job_failed: 0.05,
-            job_gone: 0.05,
-            polls: 3,
-            retry_after_seconds: 1,
-            foreign_keys: 2,
-        }
-    }
 }
 
 /// Lives of access tokens, in seconds. SAP's defaults.
@@ -186,20 +170,26 @@ mod tests {
     fn a_tenant_is_just_an_id() {
         let scenario = Scenario::parse("seed = 3\n[[tenants]]\nid = \"acme\"\n").unwrap();
         assert_eq!(scenario.tenants[0].ciapi_age_days, [345]);
-        assert_eq!(scenario.hostility, Hostility::Kind);
+        assert_eq!(scenario.hostility, Hostility::Safety, "hostile is the default");
+        assert_eq!(scenario.kindly().hostility, Hostility::Kind);
     }
 
     #[test]
     fn the_demo_is_a_scenario() {
         let scenario = Scenario::parse(include_str!("../../scenarios/demo.toml")).unwrap();
-        assert_eq!(scenario.tenants.len(), 6);
+        assert_eq!((scenario.tenants.len(), scenario.hostility), (6, Hostility::Kind));
     }
 
     #[test]
     fn unknown_keys_are_refused() {
-        for text in
-            ["sead = 3", "[rates]\nx = 1", "[[tenants]]\nid = \"a\"\nage = 3", "[cloud_foundry]\nx = 1"]
-        {
+        for text in [
+            "sead = 3",
+            "[rates]\nx = 1",
+            "[waits]\nx = 1",
+            "[limits]\nx = 1",
+            "[[tenants]]\nid = \"a\"\nage = 3",
+            "[cloud_foundry]\nx = 1",
+        ] {
             assert!(Scenario::parse(text).is_err(), "{text}");
         }
     }

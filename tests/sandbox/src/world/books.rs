@@ -34,6 +34,33 @@ pub enum Finding {
     UntestedDelivery,
 }
 
+/// How a client must not behave towards the services themselves, whatever becomes of its tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conduct {
+    /// It called again before the instant that a 429 had asked it to wait for.
+    EarlyRetry,
+    /// It followed a redirect or a link to another host, and showed a token, a secret or a body there.
+    StrayedSecret,
+    /// It used a token again after that token had been refused.
+    RefusedToken,
+    /// A request that `strict` refuses: an unknown field, a missing header, a path of API v2.
+    Improper,
+}
+
+/// One misbehaviour.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Misconduct {
+    /// When, by the sandbox's clock.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub conduct: Conduct,
+    /// In which call.
+    pub operation: Operation,
+    /// What was wrong.
+    pub detail: String,
+}
+
 /// One entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
@@ -57,6 +84,12 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) entries: Vec<Entry>,
+    pub(crate) misconduct: Vec<Misconduct>,
+    conduct: BTreeMap<Conduct, u64>,
+    /// Answers of 429.
+    pub(crate) limited: u64,
+    /// Requests that came to the other host.
+    pub(crate) strays: u64,
     totals: BTreeMap<String, BTreeMap<Finding, u64>>,
     writes: BTreeMap<String, BTreeMap<Operation, u64>>,
 }
@@ -67,6 +100,23 @@ impl Ledger {
         if self.entries.len() < KEPT {
             self.entries.push(entry);
         }
+    }
+
+    pub(crate) fn misbehaved(
+        &mut self,
+        conduct: Conduct,
+        at: DateTime<Utc>,
+        operation: Operation,
+        detail: String,
+    ) {
+        *self.conduct.entry(conduct).or_default() += 1;
+        if self.misconduct.len() < KEPT {
+            self.misconduct.push(Misconduct { at, conduct, operation, detail });
+        }
+    }
+
+    pub(crate) fn conduct(&self, conduct: Conduct) -> u64 {
+        self.conduct.get(&conduct).copied().unwrap_or(0)
     }
 
     pub(crate) fn wrote(&mut self, tenant: &str, operation: Operation) {
@@ -107,10 +157,24 @@ pub struct Books {
     pub writes: BTreeMap<Operation, u64>,
     /// Calls that arrived.
     pub calls: u64,
+    /// Answers of 429, whether by a limit, by chance or by an injected fault.
+    pub limited: u64,
+    /// See [`Conduct::EarlyRetry`].
+    pub early_retries: u64,
+    /// Requests that came to the other host, with secrets or without.
+    pub strays: u64,
+    /// See [`Conduct::StrayedSecret`].
+    pub strayed_secrets: u64,
+    /// See [`Conduct::RefusedToken`].
+    pub refused_tokens_reused: u64,
+    /// See [`Conduct::Improper`].
+    pub improper_requests: u64,
     /// Whether hostile faults still go on.
     pub hostile: bool,
-    /// The entries behind the totals, oldest first.
+    /// The entries behind the totals of the tenants, oldest first.
     pub entries: Vec<Entry>,
+    /// What is behind the totals of the client's conduct, oldest first.
+    pub misconduct: Vec<Misconduct>,
     /// Each tenant.
     pub tenants: BTreeMap<String, TenantBooks>,
 }

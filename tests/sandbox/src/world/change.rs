@@ -189,14 +189,12 @@ impl World {
             ciapi: self.stored(id, &tenant.keys[ciapi]),
             cirt: self.stored(id, &tenant.keys[cirt]),
         };
-        let now = self.now();
         let tenant = self.tenants.get_mut(id).ok_or_else(|| no_tenant(id))?;
         tenant.keys[ciapi].delivered = true;
         tenant.keys[cirt].delivered = true;
         tenant.next_tick();
         tenant.consumer.store(pair);
-        let tick = tenant.next_tick();
-        tenant.consumer.start_run(now, tick);
+        self.start_run(id);
         self.reckon(id, "by hand");
         Ok(())
     }

@@ -89,6 +89,10 @@ pub(crate) struct Consumer {
     run: Option<Run>,
     last: Ended,
     stale: Option<(u32, Ended)>,
+    /// A pair that was accepted and is not in use yet, and from when on it is.
+    late: Option<(Pair, DateTime<Utc>)>,
+    /// The last look showed an end that was not so.
+    flapped: bool,
     /// Every PUT body that arrived, and whether it was taken.
     pub(crate) bodies: Vec<(Value, bool)>,
 }
@@ -108,24 +112,44 @@ impl Consumer {
             run: None,
             last: Ended { outcome: Outcome::Success, at },
             stale: None,
+            late: None,
+            flapped: false,
             bodies: Vec::new(),
         }
     }
 
-    /// Takes over a pair, or does not, as its traits say.
-    pub(crate) fn offer(&mut self, offered: Pair, tick: u64) {
+    /// Takes over a pair, or one entry of it, or does not, as its traits say. PUTs never overtake each other: what an
+    /// earlier one has left to be done is no longer of interest.
+    pub(crate) fn offer(&mut self, offered: Pair, only: Option<Role>, tick: u64) {
         if self.traits.ignore_put {
             if offered != self.held {
                 self.ignored_tick = Some(tick);
             }
             return;
         }
-        let next = self.held.taking(offered, self.traits.put_only);
+        let next = self.held.taking(offered, only.or(self.traits.put_only));
         self.store(next);
+    }
+
+    /// Takes over a pair later. A consumer that ignores what it is given does so at once.
+    pub(crate) fn offer_late(&mut self, offered: Pair, at: DateTime<Utc>, tick: u64) {
+        if self.traits.ignore_put {
+            return self.offer(offered, None, tick);
+        }
+        self.late = Some((offered, at));
+    }
+
+    /// Takes over what is late, if its time has come. Answers whether it did.
+    pub(crate) fn applies_late(&mut self, now: DateTime<Utc>) -> bool {
+        let Some((pair, _)) = self.late.take_if(|(_, at)| *at <= now) else { return false };
+        let next = self.held.taking(pair, self.traits.put_only);
+        self.store(next);
+        true
     }
 
     /// Stores a pair. Storing the same pair again changes nothing.
     pub(crate) fn store(&mut self, next: Pair) {
+        self.late = None;
         if next != self.held {
             self.held = next;
             self.proven = false;
@@ -134,19 +158,17 @@ impl Consumer {
         }
     }
 
-    /// Begins a run with the pair that is stored now. A run in progress is replaced.
-    pub(crate) fn start_run(&mut self, now: DateTime<Utc>, tick: u64) {
-        if self.traits.stale_polls > 0 {
-            self.stale = Some((self.traits.stale_polls, self.last));
-        }
+    /// Begins a run with the pair that is stored now; it takes at least `polls` looks. A run in progress is replaced.
+    pub(crate) fn start_run(&mut self, now: DateTime<Utc>, tick: u64, polls: u32, stale_polls: u32) {
+        self.stale = (stale_polls > 0).then_some((stale_polls, self.last));
         self.runs += 1;
         self.run = Some(Run {
             pair: self.held.clone(),
             started_tick: tick,
             started_at: now,
             ready_at: now + TimeDelta::milliseconds(i64::from(self.traits.milliseconds)),
-            polls: self.traits.polls,
-            polls_left: self.traits.polls,
+            polls,
+            polls_left: polls,
         });
     }
 
@@ -186,6 +208,18 @@ impl Consumer {
         (if early { Shown::Pending } else { Shown::Deploying }, run.started_at)
     }
 
+    /// Shows another end than there is, or an end where there is none: once, and never twice in a row.
+    pub(crate) fn flap(&mut self, wanted: bool, shown: Shown) -> Shown {
+        self.flapped = wanted && !self.flapped;
+        if !self.flapped {
+            return shown;
+        }
+        match shown {
+            Shown::Final(Outcome::Success) | Shown::Pending => Shown::Final(Outcome::Error),
+            Shown::Final(Outcome::Error) | Shown::Deploying => Shown::Final(Outcome::Success),
+        }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.run.is_some()
     }
@@ -215,7 +249,7 @@ mod tests {
     fn a_run_deploys_the_pair_that_was_stored_when_it_began() {
         let mut it = consumer(Dataplane { polls: 0, ..Dataplane::default() });
         it.store(pair("1"));
-        it.start_run(DateTime::UNIX_EPOCH, 1);
+        it.start_run(DateTime::UNIX_EPOCH, 1, 0, 0);
         it.store(pair("2"));
         it.end_run(DateTime::UNIX_EPOCH, true);
         assert_eq!(it.deployed, pair("1"));
@@ -224,8 +258,8 @@ mod tests {
 
     #[test]
     fn the_previous_end_is_shown_for_a_while() {
-        let mut it = consumer(Dataplane { stale_polls: 1, polls: 2, ..Dataplane::default() });
-        it.start_run(DateTime::UNIX_EPOCH, 1);
+        let mut it = consumer(Dataplane::default());
+        it.start_run(DateTime::UNIX_EPOCH, 1, 2, 1);
         let shown: Vec<Shown> = (0..3).map(|_| it.look().0).collect();
         assert_eq!(shown, [Shown::Final(Outcome::Success), Shown::Pending, Shown::Deploying]);
     }
@@ -233,7 +267,30 @@ mod tests {
     #[test]
     fn a_repeated_put_does_not_lose_the_proof() {
         let mut it = consumer(Dataplane::default());
-        it.offer(pair("0"), 1);
+        it.offer(pair("0"), None, 1);
         assert!(it.proven && it.ignored_tick.is_none());
+    }
+
+    #[test]
+    fn a_late_put_waits_for_its_time_and_is_superseded_by_a_newer_one() {
+        let later = DateTime::UNIX_EPOCH + TimeDelta::seconds(5);
+        let mut it = consumer(Dataplane::default());
+        it.offer_late(pair("1"), later, 1);
+        assert!(!it.applies_late(DateTime::UNIX_EPOCH));
+        assert_eq!(it.held, pair("0"));
+        assert!(it.applies_late(later));
+        assert_eq!((&it.held, it.proven), (&pair("1"), false));
+        it.offer_late(pair("2"), later, 2);
+        it.offer(pair("1"), None, 3);
+        assert!(!it.applies_late(later));
+        assert_eq!(it.held, pair("1"));
+    }
+
+    #[test]
+    fn a_false_end_is_never_shown_twice_in_a_row() {
+        let mut it = consumer(Dataplane::default());
+        let truth = Shown::Final(Outcome::Success);
+        let shown: Vec<bool> = (0..4).map(|_| it.flap(true, truth) == truth).collect();
+        assert_eq!(shown, [false, true, false, true]);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Key {
     pub(crate) unlisted: u32,
     /// Looks that still show it after its deletion.
     pub(crate) lingering: u32,
+    /// Reads may show what was before its creation or deletion until then.
+    pub(crate) read_from: DateTime<Utc>,
     /// Its creation is reported as failed, although the secret works.
     pub(crate) reported_failed: bool,
     /// The body of a PUT has carried it, whatever came of that.
@@ -68,8 +70,9 @@ impl Key {
         matches!(self.maker, Maker::Start | Maker::Api)
     }
 
-    pub(crate) fn in_list(&self) -> bool {
-        if self.is_alive() { self.unlisted == 0 } else { self.lingering > 0 }
+    /// Whether reads show it; a stale read shows what was before.
+    pub(crate) fn is_shown(&self, stale: bool) -> bool {
+        if self.is_alive() { self.unlisted == 0 && !stale } else { self.lingering > 0 || stale }
     }
 
     /// Time passes for a key each time somebody looks at it.
@@ -81,9 +84,9 @@ impl Key {
         }
     }
 
-    /// The `last_operation` of the binding.
-    pub(crate) fn last_operation(&self) -> (&'static str, &'static str) {
-        match (self.is_alive(), self.pending, self.reported_failed) {
+    /// The `last_operation` of the binding; a stale read shows a deleted key as it was.
+    pub(crate) fn last_operation(&self, stale: bool) -> (&'static str, &'static str) {
+        match (self.is_alive() || stale, self.pending, self.reported_failed) {
             (false, ..) => ("delete", "in progress"),
             (true, 1.., _) => ("create", "in progress"),
             (true, 0, true) => ("create", "failed"),

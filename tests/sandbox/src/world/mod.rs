@@ -6,7 +6,9 @@ pub mod change;
 pub(crate) mod consumer;
 pub(crate) mod judge;
 pub mod key;
+pub(crate) mod limits;
 pub(crate) mod report;
+pub(crate) mod service;
 pub(crate) mod tenant;
 pub(crate) mod token;
 
@@ -15,19 +17,23 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::books::{Call, KEPT, Ledger};
+use self::limits::Meter;
 use self::tenant::Tenant;
 use self::token::{CloudFoundryLogin, Tokens};
 use crate::chance::Chance;
 use crate::clock;
+use crate::scenario::hostile::Rates;
 use crate::scenario::tenant::Role;
-use crate::scenario::{Hostility, Rates, Scenario, Scheme};
+use crate::scenario::{Hostility, Scenario, Scheme};
 use crate::tls::Authority;
 
-/// Where the two listeners are.
+/// Where the listeners are.
 #[derive(Clone, Debug)]
 pub(crate) struct Bases {
     pub(crate) http: String,
     pub(crate) https: String,
+    /// Another host, where no client has any business.
+    pub(crate) elsewhere: String,
 }
 
 /// A creation or deletion that the issuer reports on.
@@ -50,6 +56,10 @@ pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) bases: Bases,
     pub(crate) hostility: Hostility,
+    /// Whether it was hostile at the start: paths and clocks stay as they are.
+    pub(crate) began_hostile: bool,
+    /// What stands before every path but the root links', so that nobody can know paths by heart.
+    room: String,
     pub(crate) tenants: BTreeMap<String, Tenant>,
     /// Guid of a binding to its tenant and its place there.
     pub(crate) bindings: BTreeMap<String, (String, usize)>,
@@ -60,6 +70,7 @@ pub(crate) struct World {
     pub(crate) login: CloudFoundryLogin,
     pub(crate) space: String,
     pub(crate) organization: String,
+    pub(crate) meter: Meter,
     pub(crate) ledger: Ledger,
     pub(crate) calls: VecDeque<Call>,
     pub(crate) seq: u64,
@@ -74,10 +85,14 @@ impl World {
         let started = clock::machine_time();
         let login = CloudFoundryLogin::new(&scenario.cloud_foundry, &mut chance);
         let (space, organization) = (chance.guid("space"), chance.guid("organization"));
+        let began_hostile = scenario.hostility != Hostility::Kind;
+        let room = if began_hostile { format!("/r{:08x}", chance.draw("room") >> 32) } else { String::new() };
         let mut world = Self {
             chance,
             bases,
             hostility: scenario.hostility,
+            began_hostile,
+            room,
             tenants: BTreeMap::new(),
             bindings: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -86,6 +101,7 @@ impl World {
             login,
             space,
             organization,
+            meter: Meter::default(),
             ledger: Ledger::default(),
             calls: VecDeque::new(),
             seq: 0,
@@ -129,6 +145,37 @@ impl World {
         self.is_hostile() && self.chance.happens(question, rate)
     }
 
+    /// A base with the room that everything but the root links is in.
+    pub(crate) fn inside(&self, base: &str) -> String {
+        format!("{base}{}", self.room)
+    }
+
+    /// A path as the endpoints know it. One that is in no room leads nowhere, but for the root links.
+    pub(crate) fn enter<'p>(&self, path: &'p str) -> &'p str {
+        match path.strip_prefix(&self.room) {
+            Some(inside) => inside,
+            None if path.trim_end_matches('/') == "/cf" => path,
+            None => "/nowhere",
+        }
+    }
+
+    /// From when on every read shows what has just been done to a key.
+    pub(crate) fn settled_from(&mut self, guid: &str) -> DateTime<Utc> {
+        let seconds = if self.is_hostile() { self.scenario.waits.lag_seconds } else { 0 };
+        self.now() + self.some_of(&format!("{guid}/lag"), seconds)
+    }
+
+    /// A state in progress, as the hostile modes call it now and then: the documented first state, or one that nobody
+    /// knows. It does not change from look to look.
+    pub(crate) fn in_progress(&self, thing: &str) -> &'static str {
+        let strange = f64::from(u32::try_from(self.chance.of(thing) >> 32).unwrap_or_default());
+        match strange / f64::from(u32::MAX) {
+            share if !self.is_hostile() || share >= self.rates().unknown_states => "in progress",
+            share if share < self.rates().unknown_states / 2.0 => "reconciling",
+            _ => "initial",
+        }
+    }
+
     /// `kind`, or a number drawn in its place while the world is hostile.
     pub(crate) fn patience(&mut self, question: &str, kind: u32) -> u32 {
         if !self.is_hostile() {
@@ -138,12 +185,17 @@ impl World {
         kind.max(self.chance.up_to(question, most))
     }
 
-    /// The base for URLs inside service keys.
-    pub(crate) fn key_base(&self) -> &str {
+    /// The base of the root links that clients are told of.
+    pub(crate) fn public_base(&self) -> &str {
         match self.scenario.scheme {
             Scheme::Http => &self.bases.http,
             Scheme::Https => &self.bases.https,
         }
+    }
+
+    /// The base for URLs inside service keys.
+    pub(crate) fn key_base(&self) -> String {
+        self.inside(self.public_base())
     }
 
     /// Ends the runs whose time has come.
@@ -154,14 +206,37 @@ impl World {
         }
     }
 
-    /// Ends the run of one tenant if its time has come, and makes up its books.
+    /// Applies a late PUT of one tenant and ends its run, where their time has come, and makes up its books.
     pub(crate) fn settle(&mut self, id: &str) {
         let now = self.now();
         let Some(tenant) = self.tenants.get_mut(id) else { return };
-        if let Some(pair) = tenant.consumer.run_to_end(now) {
-            let works = tenant.accepts(Role::Ciapi, &pair.ciapi);
-            tenant.consumer.end_run(now, works);
-            self.reckon(id, "provisioning run");
+        if tenant.consumer.applies_late(now) {
+            tenant.next_tick();
+            self.reckon(id, "put_credentials, applied late");
+        }
+        let Some(tenant) = self.tenants.get(id) else { return };
+        let Some(works) =
+            tenant.consumer.run_to_end(now).map(|pair| tenant.accepts(Role::Ciapi, &pair.ciapi))
+        else {
+            return;
+        };
+        let rate = self.rates().run_failed;
+        let unlucky = self.mischief(&format!("{id}/run failed"), rate);
+        let Some(tenant) = self.tenants.get_mut(id) else { return };
+        tenant.consumer.end_run(now, works && !unlucky);
+        self.reckon(id, "provisioning run");
+    }
+
+    /// Begins a run of one tenant's consumer with the pair that it holds.
+    pub(crate) fn start_run(&mut self, id: &str) {
+        let now = self.now();
+        let Some(tenant) = self.tenants.get_mut(id) else { return };
+        let tick = tenant.next_tick();
+        let (polls, stale) = (tenant.consumer.traits.polls, tenant.consumer.traits.stale_polls);
+        let polls = self.patience(&format!("{id}/run"), polls);
+        let stale = self.patience(&format!("{id}/end of the run before"), stale);
+        if let Some(tenant) = self.tenants.get_mut(id) {
+            tenant.consumer.start_run(now, tick, polls, stale);
         }
     }
 

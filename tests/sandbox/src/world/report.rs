@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::World;
-use super::books::{Books, Finding, KeyBooks, TenantBooks};
+use super::books::{Books, Conduct, Finding, KeyBooks, TenantBooks};
 use super::consumer::Pair;
 use super::key::{Key, Maker};
 use super::tenant::Tenant;
@@ -17,8 +17,15 @@ impl World {
         self.settle_all();
         let mut books = Books {
             calls: self.seq,
+            limited: self.ledger.limited,
+            early_retries: self.ledger.conduct(Conduct::EarlyRetry),
+            strays: self.ledger.strays,
+            strayed_secrets: self.ledger.conduct(Conduct::StrayedSecret),
+            refused_tokens_reused: self.ledger.conduct(Conduct::RefusedToken),
+            improper_requests: self.ledger.conduct(Conduct::Improper),
             hostile: self.is_hostile(),
             entries: self.ledger.entries.clone(),
+            misconduct: self.ledger.misconduct.clone(),
             ..Books::default()
         };
         for tenant in self.tenants.values() {

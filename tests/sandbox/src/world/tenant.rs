@@ -181,6 +181,7 @@ impl World {
             pending: 0,
             unlisted: 0,
             lingering: 0,
+            read_from: created_at,
             reported_failed: false,
             delivered: maker == Maker::Start,
             tested: maker == Maker::Start,

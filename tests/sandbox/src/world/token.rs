@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::World;
 use crate::chance::Chance;
 use crate::scenario::CloudFoundry;
 
@@ -33,8 +34,20 @@ pub(crate) enum Refused {
 /// All access and refresh tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    access: BTreeMap<String, (Audience, DateTime<Utc>)>,
+    access: BTreeMap<String, Access>,
     refresh: BTreeSet<String>,
+    /// Tokens that are dead: whose they were, and since when their owner has been told, on the machine's clock.
+    dead: BTreeMap<String, (String, Option<DateTime<Utc>>)>,
+}
+
+/// One access token.
+#[derive(Debug)]
+struct Access {
+    audience: Audience,
+    /// Who got it.
+    owner: String,
+    /// When it really ends.
+    end: DateTime<Utc>,
 }
 
 impl Tokens {
@@ -42,15 +55,34 @@ impl Tokens {
         &mut self,
         chance: &mut Chance,
         audience: Audience,
+        owner: String,
         now: DateTime<Utc>,
-        life: u32,
+        life: TimeDelta,
     ) -> String {
         if self.access.len() >= SWEEP_AT {
-            self.access.retain(|_, (_, end)| *end > now);
+            self.access.retain(|_, access| access.end > now);
         }
         let token = format!("eyJzYW5kYm94.{:016x}{:016x}", chance.draw("token"), chance.draw("token"));
-        self.access.insert(token.clone(), (audience, now + TimeDelta::seconds(i64::from(life))));
+        self.access.insert(token.clone(), Access { audience, owner, end: now + life });
         token
+    }
+
+    /// Who got this token, also when it is good no more.
+    pub(crate) fn owner(&self, token: &str) -> Option<String> {
+        let dead = || self.dead.get(token).map(|(owner, _)| owner.clone());
+        self.access.get(token).map(|access| access.owner.clone()).or_else(dead)
+    }
+
+    /// Since when the owner of this token has been told that it is dead, on the machine's clock.
+    pub(crate) fn told_at(&self, token: &str) -> Option<DateTime<Utc>> {
+        self.dead.get(token)?.1
+    }
+
+    /// Notes that the owner of a dead token has been told. Only the first time counts.
+    pub(crate) fn tell(&mut self, token: &str, machine_now: DateTime<Utc>) {
+        if let Some((_, told)) = self.dead.get_mut(token) {
+            told.get_or_insert(machine_now);
+        }
     }
 
     pub(crate) fn issue_refresh(&mut self, chance: &mut Chance) -> String {
@@ -67,20 +99,40 @@ impl Tokens {
     }
 
     pub(crate) fn check(&self, token: &str, audience: &Audience, now: DateTime<Utc>) -> Result<(), Refused> {
-        let (found, end) = self.access.get(token).ok_or(Refused::Unknown)?;
-        if *end <= now {
+        let found = self.access.get(token).ok_or(Refused::Unknown)?;
+        if found.end <= now {
             return Err(Refused::Expired);
         }
-        if found == audience { Ok(()) } else { Err(Refused::OtherAudience) }
+        if found.audience == *audience { Ok(()) } else { Err(Refused::OtherAudience) }
     }
 
-    pub(crate) fn revoke(&mut self, token: &str) {
-        self.access.remove(token);
+    /// Makes a token dead for good.
+    pub(crate) fn bury(&mut self, token: &str) {
+        if self.dead.len() >= SWEEP_AT {
+            self.dead.clear();
+        }
+        let Some(access) = self.access.remove(token) else { return };
+        self.dead.insert(token.to_owned(), (access.owner, None));
     }
 
+    /// Ends every token. They are not forgotten, so that the books can tell who still uses them.
     pub(crate) fn revoke_all(&mut self) {
-        self.access.clear();
+        self.access.values_mut().for_each(|access| access.end = DateTime::UNIX_EPOCH);
         self.refresh.clear();
+    }
+}
+
+impl World {
+    /// A new access token. In the hostile modes some end before they say.
+    pub(crate) fn issue_token(&mut self, audience: Audience, owner: String, life_seconds: u32) -> String {
+        let question = format!("{owner}/early expiry");
+        let (now, rate) = (self.now(), self.rates().early_expiry);
+        let mut life = TimeDelta::seconds(i64::from(life_seconds));
+        if self.mischief(&question, rate) {
+            let share = self.chance.up_to(&question, 100);
+            life = life * i32::try_from(share).unwrap_or(100) / 100;
+        }
+        self.tokens.issue(&mut self.chance, audience, owner, now, life)
     }
 }
 

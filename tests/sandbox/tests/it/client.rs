@@ -3,8 +3,10 @@
 use reqwest::{Certificate, Identity, Method, Response, StatusCode};
 use sap_sandbox::Sandbox;
 use sap_sandbox::files::TenantAccess;
-use sap_sandbox::scenario::Scenario;
+use sap_sandbox::scenario::hostile::Rates;
 use sap_sandbox::scenario::tenant::{Role, TenantPlan};
+use sap_sandbox::scenario::{Hostility, Scenario};
+use sap_sandbox::world::change::Change;
 use serde_json::{Value, json};
 
 /// A sandbox with a client that is logged in at Cloud Foundry.
@@ -23,11 +25,20 @@ pub(crate) struct Made {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one client of these tests")]
-pub(crate) fn http(ca_pem: &str, identity: Option<&str>) -> reqwest::Client {
-    let builder = reqwest::Client::builder()
+fn builder(ca_pem: &str) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .tls_certs_only([Certificate::from_pem(ca_pem.as_bytes()).unwrap()])
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none());
+        .user_agent("sandbox-tests")
+}
+
+/// A client that follows wherever it is sent.
+pub(crate) fn careless(ca_pem: &str) -> reqwest::Client {
+    builder(ca_pem).build().unwrap()
+}
+
+pub(crate) fn http(ca_pem: &str, identity: Option<&str>) -> reqwest::Client {
+    let builder = builder(ca_pem).redirect(reqwest::redirect::Policy::none());
     match identity {
         Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).unwrap()),
         None => builder,
@@ -42,13 +53,53 @@ impl Client {
         Self::of(Scenario::of([TenantPlan::new("acme")])).await
     }
 
+    /// A kind sandbox that plays this scenario: the tests with this client are about one behaviour each, call by call.
     pub(crate) async fn of(scenario: Scenario) -> Self {
-        let sandbox = Sandbox::start(scenario).await.unwrap();
+        let sandbox = Sandbox::start(scenario.kindly()).await.unwrap();
         let http = http(&sandbox.ca_pem, None);
         let access = sandbox.access("acme").unwrap();
         let mut client = Self { sandbox, http, access, token: String::new() };
         client.token = client.log_in().await;
         client
+    }
+
+    /// A sandbox that plays this scenario as it is, and a client that has found its way by the root links.
+    pub(crate) async fn playing(scenario: Scenario) -> Self {
+        let sandbox = Sandbox::start(scenario).await.unwrap();
+        let (http, access) = (http(&sandbox.ca_pem, None), sandbox.access("acme").unwrap());
+        let mut client = Self { sandbox, http, access, token: String::new() };
+        for _ in 0..100 {
+            let root = client.http.get(&client.access.cloud_foundry_api).send().await;
+            if let Ok(reply) = root
+                && let Ok(body) = reply.json::<Value>().await
+                && let Some(v3) = body["links"]["cloud_controller_v3"]["href"].as_str()
+                && v3.starts_with(&client.sandbox.https_base)
+            {
+                v3.trim_end_matches("/v3").clone_into(&mut client.access.cloud_foundry_api);
+                return client;
+            }
+        }
+        panic!("no root links")
+    }
+
+    /// The same, hostile in nothing but what is always so and `rates`, at SAP's own pace, and logged in.
+    pub(crate) async fn suffering(rates: Rates) -> Self {
+        let tenants = [TenantPlan::new("acme")];
+        let mut client = Self::playing(Scenario { rates, ..Scenario::of(tenants) }).await;
+        client.turn(Hostility::Kind);
+        client.token = client.log_in().await;
+        client.turn(Hostility::Safety);
+        client
+    }
+
+    /// Makes the sandbox hostile or kind.
+    pub(crate) fn turn(&self, mode: Hostility) {
+        self.sandbox.change(Change::Hostility { mode }).unwrap();
+    }
+
+    /// Moves the sandbox's clock.
+    pub(crate) fn wait(&self, advance_seconds: u32) {
+        self.sandbox.change(Change::Clock { advance_seconds }).unwrap();
     }
 
     pub(crate) async fn log_in(&self) -> String {
@@ -60,7 +111,7 @@ impl Client {
 
     pub(crate) async fn password(&self, password: &str) -> Response {
         self.http
-            .post(format!("{}/uaa/oauth/token", self.sandbox.https_base))
+            .post(self.access.cloud_foundry_api.replace("/cf", "/uaa/oauth/token"))
             .basic_auth("cf", Some(""))
             .form(&[("grant_type", "password"), ("username", &self.access.user), ("password", password)])
             .send()

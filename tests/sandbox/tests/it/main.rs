@@ -3,8 +3,11 @@
 
 mod books;
 mod client;
+mod conduct;
 mod faults;
 mod hostile;
+mod lies;
+mod limits;
 mod process;
 mod shapes;
 mod stubborn;

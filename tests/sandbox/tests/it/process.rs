@@ -22,6 +22,7 @@ async fn a_process_plays_a_scenario() {
         .arg(&scenario)
         .arg("--out")
         .arg(&out)
+        .args(["--kind", "--strict", "--seed", "7"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -42,7 +43,12 @@ async fn a_process_plays_a_scenario() {
 
     let ca = std::fs::read_to_string(out.join("ca.pem")).unwrap();
     let api = ready["cloud_foundry_api"].as_str().unwrap();
-    assert_eq!(http(&ca, None).get(api).send().await.unwrap().status(), 200);
+    let client = http(&ca, None);
+    assert_eq!(client.get(api).send().await.unwrap().status(), 200);
+    assert_eq!(client.get(format!("{api}/v2/info")).send().await.unwrap().status(), 400, "it is strict");
+    let books = client.get(format!("{}/books", ready["admin"].as_str().unwrap()));
+    let books: Value = books.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&books["hostile"], &books["improper_requests"]), (&Value::from(false), &Value::from(1)));
 
     let ended = Command::new("kill").arg(process.id().to_string()).status().unwrap();
     assert!(ended.success());

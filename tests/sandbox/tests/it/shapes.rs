@@ -54,7 +54,7 @@ async fn a_refresh_token_is_as_good_as_the_password() {
 async fn the_origin_has_to_fit() {
     let plan = CloudFoundry { origin: Some("acme-idp".to_owned()), ..CloudFoundry::default() };
     let scenario = Scenario { cloud_foundry: plan, ..Scenario::of([TenantPlan::new("acme")]) };
-    let sandbox = sap_sandbox::Sandbox::start(scenario).await.unwrap();
+    let sandbox = sap_sandbox::Sandbox::start(scenario.kindly()).await.unwrap();
     let (http, access) = (http(&sandbox.ca_pem, None), sandbox.access("acme").unwrap());
     for (origin, expected) in [(Some("acme-idp"), 200), (Some("sap.ids"), 401), (None, 401)] {
         let mut request =
@@ -234,7 +234,7 @@ async fn token_requests_have_to_be_proper() {
 async fn a_certificate_logs_in_where_a_secret_does_not() {
     let client_of = |identity: Option<String>, ca: String| http(&ca, identity.as_deref());
     let tenants = [TenantPlan::new("acme").with_certificate(), TenantPlan::new("other").with_certificate()];
-    let sandbox = sap_sandbox::Sandbox::start(Scenario::of(tenants)).await.unwrap();
+    let sandbox = sap_sandbox::Sandbox::start(Scenario::of(tenants).kindly()).await.unwrap();
     let key = sandbox.access("acme").unwrap().dsi_key["oauth"].clone();
     let other = sandbox.access("other").unwrap().dsi_key["oauth"].clone();
     let pem =
@@ -310,7 +310,7 @@ async fn a_run_goes_through_its_states_and_deploys_anew() {
 async fn the_same_seed_makes_the_same_world() {
     let key = |seed| async move {
         let scenario = Scenario { seed, ..Scenario::of([TenantPlan::new("acme")]) };
-        let sandbox = sap_sandbox::Sandbox::start(scenario).await.unwrap();
+        let sandbox = sap_sandbox::Sandbox::start(scenario.kindly()).await.unwrap();
         sandbox.access("acme").unwrap()
     };
     let (one, two, three) = (key(5).await, key(5).await, key(6).await);
