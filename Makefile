@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage
+.PHONY: help demo test check bench fmt setup coverage storm
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -18,6 +18,9 @@ check: setup     ## format, lints, docs, house rules
 
 bench:           ## speed and memory
 	@deploy/scripts/bench
+
+storm:           ## 100 000 answers of 429 in virtual time, and no call too early; LIMITED=N for another number
+	@deploy/scripts/storm
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage

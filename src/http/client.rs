@@ -147,8 +147,19 @@ impl Clients {
             what: request.what(),
             changes: request.changes,
         };
-        while let Some(piece) = answer.chunk().await.map_err(mishap)? {
+        // What the status of a failure says holds, whatever becomes of its text: a 429 is a pause, a 401 a dead token.
+        let is_failure = reply.status >= 400;
+        loop {
+            let piece = match answer.chunk().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(_) if is_failure => break,
+                Err(error) => return Err(mishap(error)),
+            };
             if reply.body.len() + piece.len() > request.limit {
+                if is_failure {
+                    break;
+                }
                 let text = format!("the answer is larger than {} bytes", request.limit);
                 return Err(Mishap { class: Class::Decode, sent: true, cut: false, text });
             }
@@ -172,7 +183,7 @@ fn prepare(client: &reqwest::Client, request: &Request) -> reqwest::RequestBuild
     builder = match &request.auth {
         // The token of a login has been put in place by now.
         Auth::Nobody | Auth::Login(_) => builder,
-        Auth::Bearer(token) => builder.bearer_auth(token.expose()),
+        Auth::Bearer(token) | Auth::Token(_, token) => builder.bearer_auth(token.expose()),
         Auth::Basic(user, password) => builder.basic_auth(user, Some(password.expose())),
     };
     match &request.body {

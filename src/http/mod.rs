@@ -77,19 +77,28 @@ impl Http {
     /// Sends a request; only an answer of 2xx is a success. A question is repeated at most twice where the connection
     /// was cut or a router answered 502, 503 or 504; a command never. A token that is refused is replaced once.
     pub async fn send(&self, request: &Request) -> Result<Reply, HttpError> {
-        let Auth::Login(login) = &request.auth else {
-            return self.repeat(request, None).await;
+        let login = match &request.auth {
+            Auth::Login(login) => login,
+            Auth::Token(login, _) => return self.repeat(request, Some(login)).await,
+            Auth::Nobody | Auth::Bearer(_) | Auth::Basic(..) => return self.repeat(request, None).await,
         };
-        let token = self.tokens.get(self, login).await?;
-        match self.repeat(&request.clone().by(Auth::Bearer(token.clone())), Some(login)).await {
+        match self.with_cached_token(request, login).await {
             Err(error) if error.status == Some(401) => {
-                self.tokens.refused(login, &token);
-                let token = self.tokens.get(self, login).await?;
                 self.metrics.upstream_retry(request.operation);
-                self.repeat(&request.clone().by(Auth::Bearer(token)), Some(login)).await
+                self.with_cached_token(request, login).await
             }
             outcome => outcome,
         }
+    }
+
+    /// Sends with the token at hand, and forgets it when it is refused: nobody uses it again.
+    async fn with_cached_token(&self, request: &Request, login: &Login) -> Result<Reply, HttpError> {
+        let token = self.tokens.get(self, login).await?;
+        let outcome = self.repeat(&request.clone().by(Auth::Bearer(token.clone())), Some(login)).await;
+        if outcome.as_ref().is_err_and(|error| error.status == Some(401)) {
+            self.tokens.refused(login, &token);
+        }
+        outcome
     }
 
     /// Fetches a token that is neither taken from the cache nor put there, and whose refusal is not remembered: for

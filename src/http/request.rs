@@ -23,6 +23,8 @@ pub enum Auth {
     Bearer(Secret),
     /// With the cached token of a login; a refused token is replaced once.
     Login(Arc<Login>),
+    /// With this token, which the login got a moment ago, and no other. Pauses are the login's.
+    Token(Arc<Login>, Secret),
     /// With name and password. For token endpoints only.
     Basic(String, Secret),
 }
@@ -141,7 +143,9 @@ impl Request {
         let mut found = Vec::new();
         match &self.auth {
             Auth::Nobody | Auth::Login(_) => {}
-            Auth::Bearer(secret) | Auth::Basic(_, secret) => found.push(secret.expose()),
+            Auth::Bearer(secret) | Auth::Token(_, secret) | Auth::Basic(_, secret) => {
+                found.push(secret.expose());
+            }
         }
         match &self.body {
             Body::Empty => {}

@@ -298,6 +298,34 @@ async fn a_refused_token_is_replaced_once() {
     let error = http.send(&post(&stub, "/never").by(Auth::Login(login(&stub)))).await.unwrap_err();
     assert_eq!((error.class, error.effect_unknown), (Class::Unauthorized, false));
     assert_eq!((stub.count("POST", "/never"), stub.count("POST", "/oauth/token")), (2, 3));
+    // The second one was refused as well: nobody uses it again.
+    http.send(&post(&stub, "/x").by(Auth::Login(login(&stub)))).await.unwrap();
+    let last = stub.asked().pop().unwrap();
+    assert!(last.headers.contains("Bearer t3"), "{}", last.headers);
+}
+
+#[tokio::test]
+async fn a_failure_whose_text_is_cut_or_never_ends_is_still_that_failure() {
+    let cut = |status: u16| {
+        Answer::Raw(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\nshort").into_bytes())
+    };
+    let stub = Stub::start(move |asked, _| match asked.path.as_str() {
+        "/oauth/token" => token("t", 1000),
+        "/long" => Answer::Says(404, "", "x".repeat(2 << 20)),
+        path => cut(path.trim_start_matches('/').parse().unwrap()),
+    })
+    .await;
+    let http = http(&ManualClock::new());
+    for (path, class) in [
+        ("401", Class::Unauthorized),
+        ("422", Class::ClientError),
+        ("500", Class::ServerError),
+        ("long", Class::NotFound),
+    ] {
+        let error = http.send(&get(&stub, path)).await.unwrap_err();
+        assert_eq!(error.class, class, "{path}: {error}");
+        assert_eq!(stub.count("GET", &format!("/{path}")), 1, "{path}");
+    }
 }
 
 #[tokio::test]

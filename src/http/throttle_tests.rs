@@ -189,6 +189,42 @@ async fn no_clock_and_no_crowd_makes_a_call_early() {
 }
 
 #[tokio::test]
+async fn a_pause_holds_although_its_answer_is_cut() {
+    let cut = b"HTTP/1.1 429 X\r\nretry-after: 60\r\ncontent-length: 100\r\n\r\nshort";
+    let stub = Stub::start(|_, _| Answer::Raw(cut.to_vec())).await;
+    let clock = ManualClock::new();
+    let http = http(&clock);
+    let ask = Request::get("root", stub.address().at("x"));
+    for _ in 0..3 {
+        let error = http.send(&ask).await.unwrap_err();
+        assert_eq!(error.class, Class::Throttled, "{error}");
+        clock.turn(Duration::from_secs(19));
+    }
+    assert_eq!(stub.count("GET", "/x"), 1);
+}
+
+#[tokio::test]
+async fn a_pause_is_the_logins_whichever_way_its_token_came() {
+    let limited = "retry-after: 60\r\n";
+    let stub = Stub::start(|asked, _| match asked.path.as_str() {
+        "/oauth/token" => token("t", 36_000),
+        _ => Answer::Says(429, limited, String::new()),
+    })
+    .await;
+    let http = http(&ManualClock::new());
+    let by = |auth| Request::get("test_key", stub.address().at("x")).by(auth);
+    let fresh = Secret::new("t".to_owned());
+    for auth in [
+        Auth::Token(robot(&stub), fresh.clone()),
+        Auth::Login(robot(&stub)),
+        Auth::Token(robot(&stub), fresh),
+    ] {
+        assert_eq!(http.send(&by(auth)).await.unwrap_err().class, Class::Throttled);
+    }
+    assert_eq!(stub.count("GET", "/x"), 1);
+}
+
+#[tokio::test]
 async fn a_fleet_with_a_wrong_password_tries_it_once_in_ten_minutes() {
     let tries: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let clock = ManualClock::new();

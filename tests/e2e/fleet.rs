@@ -4,18 +4,21 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rekeyd::clock::{Clock, SystemClock};
 use rekeyd::daemon::report::{CredentialStatus, Status};
 use rekeyd::domain::event::Entry;
 use sap_sandbox::Sandbox;
-use sap_sandbox::scenario::Scenario;
+use sap_sandbox::scenario::{Hostility, Scenario};
 use tempfile::TempDir;
 
 /// No wait of these tests takes longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
+/// How often a person pushes who does not want to wait for the pauses between two tries.
+const PUSH: Duration = Duration::from_millis(500);
 
 /// How a tenant is configured; short spans, so that a rotation takes seconds.
 #[derive(Clone)]
@@ -25,8 +28,6 @@ pub(crate) struct Knobs {
     pub(crate) token_life: &'static str,
     pub(crate) deadline: &'static str,
     pub(crate) provision: &'static str,
-    /// Name the keys in use: a hostile sandbox has keys of others beside them.
-    pub(crate) names_keys: bool,
     /// How often the consumer must be seen to work, and over which time.
     pub(crate) proofs: (u32, &'static str),
     /// Further lines of the daemon's file, before its sections.
@@ -45,7 +46,6 @@ impl Default for Knobs {
             token_life: "1 s",
             deadline: "20 s",
             provision: "when-needed",
-            names_keys: false,
             proofs: (2, "200 ms"),
             daemon: "",
             rules: "canary = false\nfuse-rotations = 1000",
@@ -60,13 +60,22 @@ pub(crate) struct Fleet {
     pub(crate) dir: TempDir,
     pub(crate) tenants: Vec<String>,
     knobs: Knobs,
+    /// The sandbox does what it can to spoil the job. Then there are keys of others beside those in use, and somebody
+    /// pushes now and then, so that no pause after a failure lasts longer than the test.
+    is_hostile: bool,
+    /// The process that was started last; 0 for none.
+    daemon: AtomicU32,
 }
 
 impl Fleet {
     pub(crate) async fn new(scenario: Scenario, knobs: Knobs) -> Self {
         let tenants: Vec<String> = scenario.tenants.iter().map(|tenant| tenant.id.clone()).collect();
+        let is_hostile = scenario.hostility != Hostility::Kind;
+        // Shown when the test fails.
+        println!("sandbox: {:?}, REKEYD_SEED={}", scenario.hostility, crate::seed());
         let sandbox = Sandbox::start(scenario).await.unwrap();
-        let fleet = Self { sandbox, dir: TempDir::new().unwrap(), tenants, knobs };
+        let (dir, daemon) = (TempDir::new().unwrap(), AtomicU32::new(0));
+        let fleet = Self { sandbox, dir, tenants, knobs, is_hostile, daemon };
         fleet.configure();
         fleet
     }
@@ -102,7 +111,8 @@ impl Fleet {
              [lease]\nlife = \"5 s\"\n\
              [web]\nlisten = \"127.0.0.1:0\"\n\
              [log]\nlevel = \"debug\"\nformat = \"text\"\n\
-             [http]\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\nca-file = \"{dir}/ca.pem\"\n",
+             [http]\nconnect-timeout = \"2 s\"\nread-timeout = \"3 s\"\ntotal-timeout = \"5 s\"\n\
+             calls-per-hour = 3600000\nburst = 1000\nca-file = \"{dir}/ca.pem\"\n",
             self.knobs.daemon, self.knobs.rules,
         )
     }
@@ -113,7 +123,7 @@ impl Fleet {
         let knobs = &self.knobs;
         let api = &access.cloud_foundry_api;
         let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
-        let key = |role: &str| if knobs.names_keys { format!(", key = \"{role}-1\"") } else { String::new() };
+        let key = |role: &str| if self.is_hostile { format!(", key = \"{role}-1\"") } else { String::new() };
         format!(
             "version = 1\nid = \"{tenant}\"\n{}\n\
              [dataspace]\nservice-key = {{ file = \"{dir}/{tenant}-dsi.json\" }}\nsettle = \"{}\"\n\
@@ -170,7 +180,21 @@ impl Fleet {
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        self.daemon.store(child.id(), Ordering::SeqCst);
         Rekeyd { child, log }
+    }
+
+    /// What a person does who watches a daemon work with a hostile SAP: push, and go on where only a person can.
+    fn attend(&self, status: Option<&CredentialStatus>) {
+        let pid = self.daemon.load(Ordering::SeqCst);
+        // A daemon that has ended meanwhile needs no push.
+        let _ = Command::new("kill").args(["-s", "USR1", &pid.to_string()]).stderr(Stdio::null()).status();
+        if let Some(status) = status
+            && let Some(halt) = &status.halt
+        {
+            println!("attended: `{}` halted with `{}`: {}", status.credential, halt.code, halt.remedy);
+            self.ask(&["resume", &status.credential.to_string()]);
+        }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -202,9 +226,15 @@ impl Fleet {
         wanted: impl Fn(&CredentialStatus) -> bool,
     ) -> CredentialStatus {
         let clock = SystemClock::new();
+        let mut next_push = PUSH;
         while clock.monotonic() < PATIENCE {
-            if let Some(status) = self.status(tenant).filter(|status| wanted(status)) {
-                return status;
+            let status = self.status(tenant);
+            if let Some(status) = status.as_ref().filter(|status| wanted(status)) {
+                return status.clone();
+            }
+            if self.is_hostile && clock.monotonic() >= next_push {
+                self.attend(status.as_ref());
+                next_push = clock.monotonic() + PUSH;
             }
             clock.sleep(POLL).await;
         }
@@ -229,6 +259,12 @@ impl Fleet {
 
     pub(crate) async fn until_halted(&self, tenant: &str) -> CredentialStatus {
         self.until(tenant, "halted", |status| status.phase == "halted").await
+    }
+
+    /// Waits until a tenant is halted for this reason.
+    pub(crate) async fn until_halted_with(&self, tenant: &str, code: &str) -> CredentialStatus {
+        let halted = |status: &CredentialStatus| status.halt.as_ref().is_some_and(|halt| halt.code == code);
+        self.until(tenant, &format!("halted with `{code}`"), halted).await
     }
 
     /// Waits until the sandbox holds a reply, or the rotation ended without it. Answers whether one is held.
@@ -262,12 +298,26 @@ impl Fleet {
         panic!("`{text}` is not in the log\n{}", tail(&self.log()));
     }
 
-    /// The three books that must be clean whatever happens.
+    /// The books that must be clean whatever happens, once a rotation is over.
     pub(crate) fn assert_clean(&self) {
+        self.assert_safe();
         let books = self.sandbox.books();
-        assert_eq!(books.lockouts, 0, "lock-outs: {books:#?}");
-        assert_eq!(books.unproven_deletions, 0, "unproven deletions: {books:#?}");
-        assert_eq!(books.orphans, 0, "orphans: {books:#?}");
+        assert_eq!(books.orphans, 0, "orphans: {:#?}", books.tenants);
+    }
+
+    /// The books that must be clean at every moment.
+    pub(crate) fn assert_safe(&self) {
+        let books = self.sandbox.books();
+        assert_eq!((books.lockouts, books.unproven_deletions), (0, 0), "{:#?}", books.entries);
+        assert_eq!((books.foreign_deletions, books.untested_deliveries), (0, 0), "{:#?}", books.entries);
+        let conduct = [
+            books.early_retries,
+            books.strayed_secrets,
+            books.refused_tokens_reused,
+            books.improper_requests,
+        ];
+        assert_eq!(conduct, [0; 4], "{:#?}", books.misconduct);
+        assert!(!self.log().contains("panicked"), "{}", tail(&self.log()));
     }
 }
 

@@ -9,7 +9,8 @@ use crate::{one, prompt};
 async fn a_consumer_that_ignores_the_put_loses_only_its_first_ciapi() {
     let mut dataplane = prompt();
     dataplane.ignore_put = true;
-    let fleet = Fleet::new(one(dataplane), Knobs::default()).await;
+    // Kind: the deletion and the deliveries are counted.
+    let fleet = Fleet::new(one(dataplane).kindly(), Knobs::default()).await;
     let rekeyd = fleet.start().await;
     let status = fleet.until_halted("acme").await;
     let halt = status.halt.unwrap();
@@ -36,14 +37,24 @@ async fn a_consumer_that_ignores_the_put_loses_only_its_first_ciapi() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_ignores_the_put_is_found_out_among_faults() {
+    let mut dataplane = prompt();
+    dataplane.ignore_put = true;
+    let fleet = Fleet::new(one(dataplane), Knobs::default()).await;
+    let _rekeyd = fleet.start().await;
+    fleet.until_halted_with("acme", "exclusion-failed").await;
+    fleet.assert_safe();
+    assert_eq!(fleet.sandbox.books().ciapi_deleted_while_held, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_halts_with_the_instruction_and_confirm_ends_it() {
     let mut dataplane = prompt();
     dataplane.put_status = Some(404);
     let fleet = Fleet::new(one(dataplane), Knobs::default()).await;
     let _rekeyd = fleet.start().await;
-    let status = fleet.until_halted("acme").await;
+    let status = fleet.until_halted_with("acme", "manual-delivery").await;
     let halt = status.halt.clone().unwrap();
-    assert_eq!(halt.code, "manual-delivery");
     let ciapi = &status.others[&rekeyd::domain::names::Role::Ciapi][0].name;
     let cirt = &status.others[&rekeyd::domain::names::Role::Cirt][0].name;
     assert!(halt.remedy.contains(ciapi) && halt.remedy.contains(cirt), "{halt:?}");
@@ -66,8 +77,7 @@ async fn a_stuck_consumer_halts_with_both_generations_alive() {
     dataplane.stuck = true;
     let fleet = Fleet::new(one(dataplane), Knobs { deadline: "1 s", ..Knobs::default() }).await;
     let _rekeyd = fleet.start().await;
-    let halt = fleet.until_halted("acme").await.halt.unwrap();
-    assert_eq!(halt.code, "indeterminate");
+    fleet.until_halted_with("acme", "indeterminate").await;
     let books = fleet.sandbox.books();
     assert_eq!((books.lockouts, books.unproven_deletions), (0, 0));
     assert!(!fleet.events("acme").contains(&"delete-sent"));
@@ -75,7 +85,9 @@ async fn a_stuck_consumer_halts_with_both_generations_alive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restore_puts_the_old_credential_back_during_the_soak() {
-    let fleet = Fleet::new(one(prompt()), Knobs { soak: "1 h", token_life: "1 s", ..Knobs::default() }).await;
+    // Kind: there are exactly two deliveries.
+    let knobs = Knobs { soak: "1 h", token_life: "1 s", ..Knobs::default() };
+    let fleet = Fleet::new(one(prompt()).kindly(), knobs).await;
     let _rekeyd = fleet.start().await;
     fleet.until("acme", "soaking", |status| status.phase == "soaking").await;
     let output = fleet.ask(&["restore", "acme/dataplane", "--reason", "partners complain"]);
@@ -96,7 +108,7 @@ async fn instance_secrets_stop_before_any_delivery() {
     scenario.cloud_foundry.instance_secret = true;
     let fleet = Fleet::new(scenario, Knobs::default()).await;
     let _rekeyd = fleet.start().await;
-    assert_eq!(fleet.until_halted("acme").await.halt.unwrap().code, "same-secret");
+    fleet.until_halted_with("acme", "same-secret").await;
     assert!(fleet.sandbox.put_bodies("acme").is_empty());
     fleet.assert_clean();
 }

@@ -2,6 +2,8 @@
 //!
 //! The test counts the replies itself: it lets one rotation run and reads the sandbox's call log. Then for each of
 //! those calls it holds the reply (the effect has taken place), kills the process, lets go, and starts it again.
+//!
+//! The sandbox is kind here: the n-th call of a kind must be the same in every run.
 
 use sap_sandbox::faults::{Fault, Rule};
 use sap_sandbox::request::Operation;
@@ -11,7 +13,7 @@ use crate::{one, prompt};
 
 /// The calls of one whole rotation, in order: operation, and the how-manieth of its kind.
 async fn calls_of_a_rotation() -> Vec<(Operation, u64)> {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     let _rekeyd = fleet.start().await;
     fleet.until_rotated("acme").await;
     let mut seen: Vec<(Operation, u64)> = Vec::new();
@@ -24,7 +26,7 @@ async fn calls_of_a_rotation() -> Vec<(Operation, u64)> {
 
 /// Kills at the held reply and checks what comes of it. Answers whether the reply was reached.
 async fn kill_at(operation: Operation, nth: u64) -> bool {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Hold).on(operation).from_nth(nth));
     let rekeyd = fleet.launch();
     let reached = fleet.until_held_or_rotated("acme").await;

@@ -11,7 +11,8 @@ use crate::{one, prompt, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_due_tenant_goes_all_the_way_round() {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    // Kind: one generation, one PUT, and each old key deleted once.
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     let rekeyd = fleet.start().await;
     let status = fleet.until_rotated("acme").await;
     assert_eq!((status.evidence, status.generation), (5, Some(1)), "{status:#?}");
@@ -82,7 +83,8 @@ async fn a_fleet_is_rotated_and_the_fresh_one_is_left_alone() {
 async fn a_failing_dataplane_gets_the_old_credential_back() {
     let mut dataplane = prompt();
     dataplane.fail_first = 1;
-    let fleet = Fleet::new(one(dataplane), Knobs::default()).await;
+    // Kind: it turns back for this one reason.
+    let fleet = Fleet::new(one(dataplane).kindly(), Knobs::default()).await;
     let before = fleet.sandbox.books();
     let _rekeyd = fleet.start().await;
     let status =
@@ -121,7 +123,8 @@ async fn two_restarts_with_nothing_due_write_nothing_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_does_a_round_and_exits() {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    // Kind: every round has to end well, and nobody is there to push in between.
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     let mut rounds = 0;
     while fleet.history("acme").iter().all(|entry| entry.event.name() != "completed") {
         rounds += 1;
@@ -135,7 +138,8 @@ async fn once_does_a_round_and_exits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rotate_wait_follows_to_the_end() {
     let scenario = quick(Scenario::of([TenantPlan::new("young").aged(20).with(prompt())]));
-    let fleet = Fleet::new(scenario, Knobs::default()).await;
+    // Kind: nobody pushes while the command waits.
+    let fleet = Fleet::new(scenario.kindly(), Knobs::default()).await;
     let _rekeyd = fleet.start().await;
     fleet.until("young", "looked at", |status| status.phase == "settled").await;
     let needs = fleet.ask(&["needs-rotation", "young/dataplane"]);

@@ -10,7 +10,8 @@ use crate::{one, prompt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_pushes_during_a_rotation_cause_no_second_one() {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    // Kind: no second rotation begins because the first one had to turn back.
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Hold).on(Operation::PutCredentials));
     let rekeyd = fleet.start().await;
     fleet.sandbox.wait_held(1).await;
@@ -52,7 +53,8 @@ async fn a_broken_file_keeps_the_old_configuration() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_middle_is_quick_and_the_restart_resumes() {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    // Kind: no second rotation begins because the first one had to turn back.
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Latency { latency_ms: 1500 }).on(Operation::PutCredentials));
     let mut rekeyd = fleet.start().await;
     fleet.until("acme", "delivering", |status| status.phase == "delivering").await;

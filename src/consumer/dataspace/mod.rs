@@ -127,11 +127,20 @@ impl Dataspace {
 #[async_trait::async_trait]
 impl Consumer for Dataspace {
     async fn test(&self, role: Role, key: &ServiceKey) -> Result<Grade, Failure> {
-        let token = self.http.fetch_uncached(&*Login::of_key(key)?).await?;
+        let login = Login::of_key(key)?;
+        let token = self.http.fetch_uncached(&login).await?;
         if role != Role::Ciapi {
             return Ok(Grade::Token);
         }
-        self.artifacts(key, &Auth::Bearer(token)).await?;
+        match self.artifacts(key, &Auth::Token(login.clone(), token)).await {
+            // The key was good for a token just now: it is the token that is refused, and one more is fetched (facts:
+            // OAuth, section 4).
+            Err(failure) if failure.class == Class::Unauthorized => {
+                let token = self.http.fetch_uncached(&login).await?;
+                self.artifacts(key, &Auth::Token(login, token)).await?;
+            }
+            outcome => drop(outcome?),
+        }
         Ok(Grade::Read)
     }
 

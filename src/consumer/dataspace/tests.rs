@@ -170,6 +170,23 @@ async fn a_key_is_tested_as_far_as_its_role_allows() {
 }
 
 #[tokio::test]
+async fn a_new_token_that_is_refused_says_nothing_about_the_key() {
+    let check = async |refusals: usize, expected: Result<Grade, Class>| {
+        let turn = std::sync::atomic::AtomicUsize::new(0);
+        let stub = stub(move |_, _| match turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            turn if turn < refusals => says(401, json!({ "error": "unauthorized" })),
+            _ => ok(json!({ "d": { "results": [] } })),
+        })
+        .await;
+        let found = consumer(&stub).test(Role::Ciapi, &key(&stub.url, "ciapi")).await;
+        assert_eq!(found.map_err(|failure| failure.class), expected);
+        assert_eq!(stub.count("POST", "/oauth/token"), 2, "one more token, and no more than that");
+    };
+    check(1, Ok(Grade::Read)).await;
+    check(2, Err(Class::Unauthorized)).await;
+}
+
+#[tokio::test]
 async fn only_the_token_service_says_that_a_key_is_dead() {
     let check = async |answer: fn() -> Answer, expected: Result<bool, Class>| {
         let stub = Stub::start(move |_, _| answer()).await;

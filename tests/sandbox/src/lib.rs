@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -145,6 +145,11 @@ impl Sandbox {
     /// The sandbox's time: the machine's, moved forward by hand.
     pub fn now(&self) -> DateTime<Utc> {
         self.shared.world().now()
+    }
+
+    /// Moves the sandbox's clock forward; backward it never goes.
+    pub fn advance(&self, by: TimeDelta) {
+        self.shared.world().move_clock(by);
     }
 
     /// What is held right now.

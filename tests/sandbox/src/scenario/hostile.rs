@@ -1,10 +1,10 @@
 //! How unpleasant the hostile modes are: how often they do what, how long they make a client wait, and how much SAP
 //! takes at once.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How often the hostile modes do what: shares from 0.0 to 1.0, and the largest numbers drawn.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Valid bearer tokens answered 401; the token is dead from then on.
@@ -113,7 +113,7 @@ impl Rates {
 }
 
 /// How long the hostile modes make a client wait, each multiplied with the scenario's `pace`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Waits {
     /// How long reads may show what was before a creation or deletion.
@@ -150,7 +150,7 @@ impl Default for Waits {
 }
 
 /// How much SAP takes at once: the figures it publishes. Windows are multiplied with the scenario's `pace`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Also while the sandbox is kind.
@@ -177,5 +177,27 @@ impl Default for Limits {
             tokens_queued: 120,
             in_flight_milliseconds: 500,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_readme_names_every_rate_with_its_default() {
+        let Ok(Value::Object(rates)) = serde_json::to_value(Rates::default()) else { panic!("an object") };
+        for (name, default) in rates {
+            let entry = format!("`{name}` {default}");
+            assert!(include_str!("../../README.md").contains(&entry), "{entry} is not in the README");
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        let Ok(Value::Object(rates)) = serde_json::to_value(Rates::none()) else { panic!("an object") };
+        assert!(rates.values().all(|rate| rate.as_f64() == Some(0.0)));
     }
 }

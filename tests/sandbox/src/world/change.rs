@@ -143,7 +143,7 @@ impl World {
                 Ok(())
             }
             Change::Clock { advance_seconds } => {
-                self.move_clock(advance_seconds);
+                self.move_clock(TimeDelta::seconds(i64::from(advance_seconds)));
                 Ok(())
             }
             Change::Hostility { mode } => {

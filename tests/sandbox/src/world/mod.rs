@@ -120,8 +120,8 @@ impl World {
         clock::machine_time() + self.moved
     }
 
-    pub(crate) fn move_clock(&mut self, seconds: u32) {
-        self.moved += TimeDelta::seconds(i64::from(seconds));
+    pub(crate) fn move_clock(&mut self, by: TimeDelta) {
+        self.moved += by.max(TimeDelta::zero());
     }
 
     /// Whether faults come by themselves right now.
