@@ -99,3 +99,27 @@ pub struct Policy {
     /// The environment.
     pub pin: Pin,
 }
+
+impl Policy {
+    /// How often the evidence is renewed while a soak or the life of tokens is waited for.
+    pub fn renewal_pause(&self) -> Duration {
+        (self.soak / 8).max(self.evidence_life)
+    }
+
+    /// How many renewals a wait of `span` takes. Time that nobody watched does not count: neither the leap of a clock
+    /// nor a daemon that was down lets a soak end.
+    pub fn renewals_over(&self, span: Duration) -> u32 {
+        let pause = self.renewal_pause().as_secs_f64().max(f64::MIN_POSITIVE);
+        let many = (span.as_secs_f64() / pause).floor().min(f64::from(MOST_RENEWALS));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is between 0 and the limit"
+        )]
+        let many = many as u32;
+        many
+    }
+}
+
+/// No wait takes more renewals.
+const MOST_RENEWALS: u32 = 1000;

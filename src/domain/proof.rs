@@ -155,11 +155,14 @@ pub fn soak_gates(policy: &Policy, record: &Record, observation: &Observation, n
         return vec![gate("soaking", false, format!("the stage is `{}`", record.stage.phase()))];
     };
     let mut gates = common_gates(policy, record, observation, evidence, now);
-    let ends = after(evidence.reached_at, policy.soak);
-    gates.push(Gate {
-        opens_at: Some(ends),
-        ..gate("soak", now >= ends, format!("the soak counts from the proof and ends {}", stamp(ends)))
-    });
+    let (ends, needed) = (after(evidence.reached_at, policy.soak), policy.renewals_over(policy.soak));
+    let why = format!(
+        "the soak counts from the proof and ends {}; the evidence was renewed {} of {needed} times",
+        stamp(ends),
+        record.renewals
+    );
+    let over = now >= ends && record.renewals >= needed;
+    gates.push(Gate { opens_at: Some(ends), ..gate("soak", over, why) });
     gates
 }
 
@@ -200,16 +203,21 @@ pub fn retire_gates(
     }
     if !is_first(retirement) && !can_exclude(policy, record, retirement) {
         let ends = after(retirement.last_gone_at.unwrap_or(record.entered_at), policy.soak);
-        gates.push(Gate {
-            opens_at: Some(ends),
-            ..gate(
-                "second soak",
-                now >= ends,
-                format!("no proof by exclusion can be had; a second soak ends {}", stamp(ends)),
-            )
-        });
+        let needed = renewals_since_gone(policy, policy.soak);
+        let why = format!(
+            "no proof by exclusion can be had; a second soak ends {}; the evidence was renewed {} of {needed} times",
+            stamp(ends),
+            record.renewals
+        );
+        let over = now >= ends && record.renewals >= needed;
+        gates.push(Gate { opens_at: Some(ends), ..gate("second soak", over, why) });
     }
     gates
+}
+
+/// How many renewals a wait takes after a deletion: one more, since the first is due at once.
+pub fn renewals_since_gone(policy: &Policy, span: std::time::Duration) -> u32 {
+    policy.renewals_over(span) + 1
 }
 
 fn common_gates(

@@ -141,6 +141,8 @@ pub struct Record {
     pub left: BTreeMap<KeyName, Role>,
     /// Keys of ours that went, the newest last; a listing may show one of them late.
     pub gone: Vec<KeyName>,
+    /// How often the evidence was renewed since the proof, or since the last old key went.
+    pub renewals: u32,
     /// The last rotation that ended.
     pub outcome: Option<Outcome>,
     /// The last that succeeded.

@@ -340,7 +340,7 @@ fn gates_say_why_they_are_closed() {
     let later = after(soaking.now, Duration::from_hours(72));
     assert_eq!(
         closed(soak_gates(&soaking.policy, &record, &nothing, later)),
-        ["evidence fresh", "successors"]
+        ["evidence fresh", "successors", "soak"]
     );
     soaking.policy.pin.issuer = "https://elsewhere.example".to_owned();
     assert!(closed(soak_gates(&soaking.policy, &record, &nothing, later)).contains(&"environment"));

@@ -9,6 +9,7 @@ mod fleet;
 mod given;
 mod names;
 mod proving;
+mod soaking;
 mod strangers;
 mod walk;
 mod window;

@@ -414,8 +414,10 @@ fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
     assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
     world.now -= chrono::TimeDelta::hours(3);
     let before = count(&world, "renewed");
+    let from = world.now;
     walk(&mut world, 10, |_, _| false);
-    assert_eq!(count(&world, "renewed"), before + 1, "{}", timeline(&world));
+    let renewed = i64::try_from(count(&world, "renewed") - before).unwrap();
+    assert!(renewed <= 2 + (world.now - from).num_hours() / 6, "{}", timeline(&world));
     assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
 }
 

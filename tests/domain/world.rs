@@ -227,6 +227,10 @@ impl World {
 
     /// What the consumer says now; with a lag, what was so a while ago.
     fn word(&mut self) -> Verdict {
+        if self.manners.status_lag == 0 {
+            // Nothing lags: a clock that is set back does not bring back what was said then.
+            return self.verdict;
+        }
         if self.said.last().is_none_or(|(_, last)| *last != self.verdict) {
             self.said.push((self.now, self.verdict));
         }

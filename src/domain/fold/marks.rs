@@ -100,7 +100,12 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             }
         }
         Event::Delivered { .. } => record.grade = record.grade.max(Grade::Accepted),
+        Event::RetireBegun => record.renewals = 0,
+        Event::Renewed { .. } => record.renewals = record.renewals.saturating_add(1),
         Event::Proven { evidence } => {
+            if !matches!(record.stage, Stage::Retiring { .. }) {
+                record.renewals = 0;
+            }
             record.grade = evidence.grade;
             if let Some(rotation) = record.rotation.as_mut() {
                 rotation.proven_at.get_or_insert(at);
@@ -122,6 +127,7 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
             }
         }
         Event::Gone { name, .. } => {
+            record.renewals = 0;
             record.gone.push(name.clone());
             let surplus = record.gone.len().saturating_sub(NAMES_LIMIT);
             record.gone.drain(..surplus);

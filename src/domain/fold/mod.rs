@@ -92,6 +92,7 @@ fn adopted(entry: &Entry) -> Option<Record> {
         delete_sent: None,
         left: others.clone(),
         gone: Vec::new(),
+        renewals: 0,
         outcome: None,
         succeeded_at: None,
         grade: Grade::Nothing,

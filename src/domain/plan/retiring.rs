@@ -1,7 +1,6 @@
 //! Soaking and retiring: the old set stays until everything speaks for letting it go, then goes least harm first.
 
 use super::{NextLook, Plan, Sight, Step, forward, proving};
-use crate::domain::after;
 use crate::domain::event::Event;
 use crate::domain::evidence::{Basis, Evidence, Grade, Judgement, judge};
 use crate::domain::failure::Class;
@@ -10,8 +9,9 @@ use crate::domain::key::{Key, KeySet, KeyState};
 use crate::domain::names::Role;
 use crate::domain::observation::{Seen, Verdict};
 use crate::domain::policy::Provision;
-use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, soak_gates};
-use crate::domain::stage::{Course, Leaving, Retirement};
+use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, renewals_since_gone, soak_gates};
+use crate::domain::stage::{Course, Leaving, Retirement, Stage};
+use crate::domain::{Timestamp, after};
 
 pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
     if let (Some(why), Course::Forward) = (&sight.record.restore, course) {
@@ -19,13 +19,12 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
     }
     let (policy, now) = (sight.policy, sight.now);
     let ends = after(evidence.reached_at, policy.soak);
-    if now < ends {
-        let pause = (policy.soak / 8).max(policy.evidence_life);
-        if now >= after(evidence.renewed_at, pause) && sight.record.trouble.failures == 0 {
-            return renew(sight, fresh, "as at every check during the soak");
-        }
+    if now < ends || sight.record.renewals < policy.renewals_over(policy.soak) {
         let text = format!("both generations live until {}", ends.format("%Y-%m-%d %H:%M:%S UTC"));
-        let plan = Plan::rest(NextLook::At(ends.min(after(now, pause))), "soak", text);
+        let plan = keep_watch(sight, fresh, evidence, ends, "soak", text);
+        if plan.step != Step::Rest {
+            return plan;
+        }
         let failing = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error);
         let what =
             format!("the consumer reports an error: `rekeyd restore {}` goes back", sight.record.credential);
@@ -37,23 +36,63 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
         })
 }
 
+/// Something is waited for until `ends`: meanwhile the evidence is renewed again and again, and only time in which it
+/// was counts.
+fn keep_watch(
+    sight: &Sight<'_>,
+    fresh: &KeySet,
+    evidence: &Evidence,
+    ends: Timestamp,
+    code: &'static str,
+    text: String,
+) -> Plan {
+    let next = after(evidence.renewed_at, sight.policy.renewal_pause());
+    if sight.now >= next {
+        // Time in which the consumer cannot be seen, or fails, is no soak.
+        if let Some(plan) = unseen(sight) {
+            return plan;
+        }
+        if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error) {
+            return sight.seldom(code, text);
+        }
+        return renew(sight, fresh, "as at every check while something is waited for");
+    }
+    let at = if sight.now < ends { ends.min(next) } else { next };
+    Plan::rest(NextLook::At(at), code, text)
+}
+
 /// What stands in the way of a deletion: stale evidence is renewed, everything else is waited for.
 fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Option<Plan> {
-    if let Seen::Unknown(failure) = &sight.observation.keys {
-        return Some(sight.blind("the issuer", failure));
-    }
-    // A consumer without a status is none that could not be seen.
-    if let Seen::Unknown(failure) = &sight.observation.status
-        && failure.class != Class::NotFound
-    {
-        return Some(sight.blind("the consumer", failure));
+    if let Some(plan) = unseen(sight) {
+        return Some(plan);
     }
     let closed: Vec<Gate> = gates.into_iter().filter(|gate| !gate.open).collect();
     let renewable = |gate: &&Gate| matches!(gate.name, "evidence fresh" | "proven since");
     if let Some(gate) = closed.iter().find(|gate| !renewable(gate)) {
+        if let (Stage::Retiring { retirement, .. }, "second soak", Some(ends)) =
+            (&sight.record.stage, gate.name, gate.opens_at)
+        {
+            return Some(keep_watch(
+                sight,
+                fresh,
+                &retirement.evidence,
+                ends,
+                "second-soak",
+                gate.why.clone(),
+            ));
+        }
         return Some(shut(sight, gate));
     }
     closed.first().map(|gate| renew(sight, fresh, &gate.why))
+}
+
+/// What could not be seen just now. A consumer without a status is none that could not be seen.
+fn unseen(sight: &Sight<'_>) -> Option<Plan> {
+    if let Seen::Unknown(failure) = &sight.observation.keys {
+        return Some(sight.blind("the issuer", failure));
+    }
+    let failure = sight.observation.status.failure().filter(|failure| failure.class != Class::NotFound)?;
+    Some(sight.blind("the consumer", failure))
 }
 
 fn shut(sight: &Sight<'_>, gate: &Gate) -> Plan {
@@ -185,10 +224,11 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         return Some(renew(sight, fresh, "an old key has just gone"));
     }
     let tokens_dead = after(gone, sight.policy.token_life);
-    if sight.now < tokens_dead {
+    let watched = sight.record.renewals >= renewals_since_gone(sight.policy, sight.policy.token_life);
+    if sight.now < tokens_dead || (!watched && retirement.watch.is_none()) {
         let text =
             format!("tokens of the deleted key live until {}", tokens_dead.format("%Y-%m-%d %H:%M:%S UTC"));
-        return Some(Plan::rest(NextLook::At(tokens_dead), "tokens-live", text));
+        return Some(keep_watch(sight, fresh, &retirement.evidence, tokens_dead, "tokens-live", text));
     }
     let Some(watch) = &retirement.watch else {
         if let Some((step, cause)) = sight.exhausted() {
