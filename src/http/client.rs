@@ -183,7 +183,9 @@ fn prepare(client: &reqwest::Client, request: &Request) -> reqwest::RequestBuild
     builder = match &request.auth {
         // The token of a login has been put in place by now.
         Auth::Nobody | Auth::Login(_) => builder,
-        Auth::Bearer(token) | Auth::Token(_, token) => builder.bearer_auth(token.expose()),
+        Auth::Bearer(token) | Auth::Token(_, token) | Auth::Cached(_, token) => {
+            builder.bearer_auth(token.expose())
+        }
         Auth::Basic(user, password) => builder.basic_auth(user, Some(password.expose())),
     };
     match &request.body {

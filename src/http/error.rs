@@ -26,6 +26,8 @@ pub struct HttpError {
     pub reply: Option<Arc<Reply>>,
     /// Whether a call that changes nothing may be repeated shortly.
     pub(super) repeatable: bool,
+    /// Whether a cached token was refused, and is forgotten now: the next call fetches another.
+    pub(super) token_forgotten: bool,
 }
 
 impl HttpError {
@@ -39,7 +41,14 @@ impl HttpError {
             not_before: None,
             reply: None,
             repeatable: false,
+            token_forgotten: false,
         }
+    }
+
+    /// The same, not to be repeated: that has been done already.
+    pub(super) fn once_is_enough(mut self) -> Self {
+        self.repeatable = false;
+        self
     }
 
     /// The same with advice at the end of its text.

@@ -23,6 +23,7 @@ mod tests;
 #[cfg(test)]
 mod throttle_tests;
 
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -78,27 +79,16 @@ impl Http {
     /// was cut or a router answered 502, 503 or 504; a command never. A token that is refused is replaced once.
     pub async fn send(&self, request: &Request) -> Result<Reply, HttpError> {
         let login = match &request.auth {
-            Auth::Login(login) => login,
-            Auth::Token(login, _) => return self.repeat(request, Some(login)).await,
-            Auth::Nobody | Auth::Bearer(_) | Auth::Basic(..) => return self.repeat(request, None).await,
+            Auth::Login(login) | Auth::Token(login, _) | Auth::Cached(login, _) => Some(login.as_ref()),
+            Auth::Nobody | Auth::Bearer(_) | Auth::Basic(..) => None,
         };
-        match self.with_cached_token(request, login).await {
-            Err(error) if error.status == Some(401) => {
+        match self.repeat(request, login).await {
+            Err(error) if error.token_forgotten => {
                 self.metrics.upstream_retry(request.operation);
-                self.with_cached_token(request, login).await
+                self.repeat(request, login).await
             }
             outcome => outcome,
         }
-    }
-
-    /// Sends with the token at hand, and forgets it when it is refused: nobody uses it again.
-    async fn with_cached_token(&self, request: &Request, login: &Login) -> Result<Reply, HttpError> {
-        let token = self.tokens.get(self, login).await?;
-        let outcome = self.repeat(&request.clone().by(Auth::Bearer(token.clone())), Some(login)).await;
-        if outcome.as_ref().is_err_and(|error| error.status == Some(401)) {
-            self.tokens.refused(login, &token);
-        }
-        outcome
     }
 
     /// Fetches a token that is neither taken from the cache nor put there, and whose refusal is not remembered: for
@@ -143,14 +133,16 @@ impl Http {
         let (lane, rate) = self.lane(request, &caller);
         self.may_call(request, &caller)?;
         self.take_turn(request, &caller, &lane, rate).await?;
-        // While it stood in line, others may have been told to pause.
+        let request = &self.with_token(request).await?;
+        // While it stood in line, or fetched a token, others may have been told to pause.
         self.may_call(request, &caller)?;
         let certificate = login.filter(|login| login.token_url == request.to).and_then(Login::certificate);
         let started = self.clock.monotonic();
-        let outcome = match self.clients.exchange(request, certificate).await {
+        let mut outcome = match self.clients.exchange(request, certificate).await {
             Ok(reply) => self.judge(request, reply),
             Err(mishap) => Err(lost(request, &mishap)),
         };
+        self.forget_refused(request, &mut outcome);
         let now = self.clock.monotonic();
         let class = outcome.as_ref().err().map(|error| error.class);
         let took = now.saturating_sub(started);
@@ -165,6 +157,25 @@ impl Http {
             self.metrics.throttled_until(&request.to.landscape(), after(self.clock.now(), pause));
         }
         outcome
+    }
+
+    /// The request with the login's cached token, taken at the last moment: meanwhile somebody else may have been told
+    /// that the one before is refused.
+    async fn with_token<'r>(&self, request: &'r Request) -> Result<Cow<'r, Request>, HttpError> {
+        let Auth::Login(login) = &request.auth else { return Ok(Cow::Borrowed(request)) };
+        // A token is a request of its own, with its own repeats.
+        let token = Box::pin(self.tokens.get(self, login)).await.map_err(HttpError::once_is_enough)?;
+        Ok(Cow::Owned(request.clone().by(Auth::Cached(Arc::clone(login), token))))
+    }
+
+    /// Forgets a cached token that is refused, so that nobody uses it again.
+    fn forget_refused(&self, request: &Request, outcome: &mut Result<Reply, HttpError>) {
+        if let (Auth::Cached(login, token), Err(error)) = (&request.auth, outcome)
+            && error.status == Some(401)
+        {
+            self.tokens.refused(login, token);
+            error.token_forgotten = true;
+        }
     }
 
     /// The line in which a request stands, and how fast it is served: tokens are counted per endpoint, whoever asks.
@@ -228,6 +239,7 @@ impl Http {
             effect_unknown: request.changes && is_ambiguous(class),
             not_before,
             repeatable,
+            token_forgotten: false,
             reply: Some(Arc::new(reply)),
         })
     }

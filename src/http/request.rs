@@ -25,6 +25,8 @@ pub enum Auth {
     Login(Arc<Login>),
     /// With this token, which the login got a moment ago, and no other. Pauses are the login's.
     Token(Arc<Login>, Secret),
+    /// With this token, which was taken from the cache just now. Made by the way out itself.
+    Cached(Arc<Login>, Secret),
     /// With name and password. For token endpoints only.
     Basic(String, Secret),
 }
@@ -143,9 +145,10 @@ impl Request {
         let mut found = Vec::new();
         match &self.auth {
             Auth::Nobody | Auth::Login(_) => {}
-            Auth::Bearer(secret) | Auth::Token(_, secret) | Auth::Basic(_, secret) => {
-                found.push(secret.expose());
-            }
+            Auth::Bearer(secret)
+            | Auth::Token(_, secret)
+            | Auth::Cached(_, secret)
+            | Auth::Basic(_, secret) => found.push(secret.expose()),
         }
         match &self.body {
             Body::Empty => {}

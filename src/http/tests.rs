@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::Http;
+use super::client::HttpSettings;
 use super::login::Login;
 use super::request::{Auth, Request};
 use super::testing::{Answer, ManualClock, Stub, http, ok, says, token};
 use crate::clock::Clock;
 use crate::domain::failure::Class;
+use crate::metrics::Metrics;
 use crate::secret::{ClientProof, Secret, ServiceKey};
 
 fn key(stub: &Stub) -> ServiceKey {
@@ -302,6 +305,61 @@ async fn a_refused_token_is_replaced_once() {
     http.send(&post(&stub, "/x").by(Auth::Login(login(&stub)))).await.unwrap();
     let last = stub.asked().pop().unwrap();
     assert!(last.headers.contains("Bearer t3"), "{}", last.headers);
+}
+
+/// A clock by which nobody wakes until the test says so.
+struct Spell {
+    clock: Arc<ManualClock>,
+    asleep: tokio::sync::Notify,
+    awake: tokio::sync::Notify,
+}
+
+#[async_trait::async_trait]
+impl Clock for Spell {
+    fn now(&self) -> crate::domain::Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, _: Duration) {
+        self.asleep.notify_one();
+        self.awake.notified().await;
+    }
+
+    fn nonce(&self) -> u64 {
+        7
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+#[tokio::test]
+async fn who_has_waited_does_not_go_on_with_a_token_that_was_refused_meanwhile() {
+    let (fetches, tries) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let stub = Stub::start(move |asked, _| match asked.path.as_str() {
+        "/oauth/token" => token(&format!("t{}", fetches.fetch_add(1, Ordering::SeqCst)), 1000),
+        "/slow" if tries.fetch_add(1, Ordering::SeqCst) == 0 => says(502, json!({})),
+        _ if asked.headers.contains("t0") => says(401, json!({})),
+        _ => ok(json!({})),
+    })
+    .await;
+    let (asleep, awake) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+    let spell = Arc::new(Spell { clock: ManualClock::new(), asleep, awake });
+    let settings = HttpSettings { allow_http: true, system_proxy: false, ..HttpSettings::default() };
+    let http = Arc::new(Http::new(settings, Arc::new(Metrics::new()), spell.clone()).unwrap());
+    let slow = tokio::spawn({
+        let (http, request) = (http.clone(), get(&stub, "/slow").by(Auth::Login(login(&stub))));
+        async move { http.send(&request).await.map(|_| ()) }
+    });
+    spell.asleep.notified().await;
+    http.send(&get(&stub, "/quick").by(Auth::Login(login(&stub)))).await.unwrap();
+    spell.awake.notify_one();
+    slow.await.unwrap().unwrap();
+    let asked = stub.asked();
+    let used: Vec<_> = asked.iter().filter(|asked| asked.path == "/slow").collect();
+    assert_eq!(used.len(), 2);
+    assert!(used[1].headers.contains("Bearer t1"), "{}", used[1].headers);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use sap_sandbox::scenario::{Hostility, Scenario};
 use tempfile::TempDir;
 
 /// No wait of these tests takes longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// How often a person pushes who does not want to wait for the pauses between two tries.
 const PUSH: Duration = Duration::from_millis(500);
@@ -236,7 +236,7 @@ impl Fleet {
                 self.attend(status.as_ref());
                 next_push = clock.monotonic() + PUSH;
             }
-            clock.sleep(POLL).await;
+            clock.sleep(if self.is_hostile { POLL * 4 } else { POLL }).await;
         }
         let history: Vec<String> = self
             .history(tenant)

@@ -50,21 +50,25 @@ async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_the_upstream_sends_brings_the_daemon_down() {
-    let faults = [Fault::Garbage, Fault::Truncated, Fault::Huge, Fault::Html { code: Some(502) }];
-    let daemons: Vec<_> = faults.into_iter().map(|fault| tokio::spawn(endure(fault))).collect();
-    for daemon in daemons {
-        daemon.await.expect("every daemon endures its fault");
+    let faults = [
+        ("garbage", Fault::Garbage),
+        ("truncated", Fault::Truncated),
+        ("huge", Fault::Huge),
+        ("html", Fault::Html { code: Some(502) }),
+    ];
+    let plans = faults.each_ref().map(|(id, _)| TenantPlan::new(id).aged(345).with(prompt()));
+    let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;
+    for (id, fault) in &faults {
+        // The first answers of all are nonsense, and then six in a row to each tenant, and two to its delivery.
+        fleet.sandbox.inject(Rule::once(fault.clone()));
+        fleet.sandbox.inject(Rule { count: Some(6), ..Rule::always(fault.clone()).of_tenant(id) });
+        let delivery = Rule::always(fault.clone()).on(Operation::PutCredentials).of_tenant(id);
+        fleet.sandbox.inject(Rule { count: Some(2), ..delivery });
     }
-}
-
-/// Six answers in a row of this kind, at the start and at the first delivery.
-async fn endure(fault: Fault) {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
-    fleet.sandbox.inject(Rule { count: Some(6), ..Rule::always(fault.clone()) });
-    let delivery = Rule::always(fault).on(Operation::PutCredentials);
-    fleet.sandbox.inject(Rule { count: Some(2), ..delivery });
     let rekeyd = fleet.start().await;
-    fleet.until_rotated("acme").await;
+    for (id, _) in &faults {
+        fleet.until_rotated(id).await;
+    }
     fleet.assert_clean();
     assert!(rekeyd.stop().await.success());
 }

@@ -79,7 +79,8 @@ fn apply(world: &mut World, id: &str, pair: Pair, only: Option<Role>) -> (bool, 
         tenant.consumer.offer(pair, only, tick);
     }
     let changed = tenant.consumer.held != before;
-    let runs = tenant.consumer.traits.redeploy_on_put;
+    // Who redeploys by itself does so with what it has taken over.
+    let runs = tenant.consumer.traits.redeploy_on_put && !late;
     if runs {
         world.start_run(id);
     }

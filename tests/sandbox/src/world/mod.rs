@@ -212,7 +212,11 @@ impl World {
         let Some(tenant) = self.tenants.get_mut(id) else { return };
         if tenant.consumer.applies_late(now) {
             tenant.next_tick();
+            let runs = tenant.consumer.traits.redeploy_on_put;
             self.reckon(id, "put_credentials, applied late");
+            if runs {
+                self.start_run(id);
+            }
         }
         let Some(tenant) = self.tenants.get(id) else { return };
         let Some(works) =

@@ -104,6 +104,22 @@ async fn a_put_may_be_applied_later_within_the_documented_wait() {
 }
 
 #[tokio::test]
+async fn who_redeploys_by_itself_does_so_with_the_pair_it_took_over_late() {
+    let rates = Rates { put_late: 1.0, ..Rates::none() };
+    let consumer = Dataplane { redeploy_on_put: true, ..Dataplane::default() };
+    let tenants = [TenantPlan::new("acme").with(consumer)];
+    let mut client = Client::playing(Scenario { rates, ..Scenario::of(tenants) }).await;
+    client.token = client.log_in().await;
+    let (ciapi, cirt) = client.fresh(1).await;
+    assert_eq!(client.put(&ciapi, &cirt).await, 200);
+    assert!(!client.sandbox.books().tenants["acme"].running, "not yet");
+    client.wait(300);
+    assert!(client.sandbox.books().tenants["acme"].running);
+    while client.status().await != "SUCCESS" || client.sandbox.books().tenants["acme"].running {}
+    assert!(client.sandbox.books().tenants["acme"].proven);
+}
+
+#[tokio::test]
 async fn a_put_with_a_spoilt_reply_may_have_been_applied_by_half_and_an_answered_one_never_is() {
     let client = Client::suffering(Rates { after: 0.5, put_half: 1.0, ..Rates::none() }).await;
     client.turn(Hostility::Kind);
