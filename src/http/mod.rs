@@ -132,6 +132,8 @@ impl Http {
         let caller = (request.to.host(), login.map(|login| login.caller));
         let (lane, rate) = self.lane(request, &caller);
         self.may_call(request, &caller)?;
+        // Nobody stands in line whose login is rejected.
+        self.with_token(request).await?;
         self.take_turn(request, &caller, &lane, rate).await?;
         let request = &self.with_token(request).await?;
         // While it stood in line, or fetched a token, others may have been told to pause.

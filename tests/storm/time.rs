@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 /// Between two looks of the one who moves the clock.
 const TICK: Duration = Duration::from_millis(1);
 
-/// So many looks without a change, and time goes on although somebody is still busy: with a queue, or with an answer.
-const IMPATIENT: u32 = 50;
+/// So many looks without a change, and time goes on although somebody is awake: he waits for one who sleeps.
+const IMPATIENT: u32 = 300;
 
 type Sleepers = BTreeMap<(DateTime<Utc>, u64), oneshot::Sender<()>>;
 
@@ -33,9 +33,9 @@ impl VirtualClock {
         Arc::new(Self { sandbox, started, sleepers: Mutex::default(), workers: AtomicUsize::new(workers) })
     }
 
-    /// One worker has done its work.
-    pub(crate) fn leave(&self) {
-        self.workers.fetch_sub(1, Ordering::SeqCst);
+    /// Held by a worker until its work is done, or has failed.
+    pub(crate) fn working(self: &Arc<Self>) -> Working {
+        Working(Arc::clone(self))
     }
 
     /// Moves the clock until every worker has left.
@@ -80,6 +80,15 @@ impl VirtualClock {
             // Who has stopped waiting needs no waking.
             let _ = entry.remove().send(());
         }
+    }
+}
+
+/// A worker at work.
+pub(crate) struct Working(Arc<VirtualClock>);
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.workers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
