@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// How often a person pushes who does not want to wait for the pauses between two tries.
-const PUSH: Duration = Duration::from_millis(500);
+const PUSH: Duration = Duration::from_secs(1);
 
 /// How a tenant is configured; short spans, so that a rotation takes seconds.
 #[derive(Clone)]
@@ -159,6 +159,19 @@ impl Fleet {
     /// Runs a command to its end.
     pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that asks SAP just now, again and again while SAP is not to be had, until it says what is wanted.
+    pub(crate) fn ask_again(&self, arguments: &[&str], wanted: impl Fn(&Output) -> bool) -> Output {
+        for _ in 0..100 {
+            let output = self.ask(arguments);
+            if wanted(&output) {
+                return output;
+            }
+            let unavailable = matches!(output.status.code(), Some(0 | 69 | 75));
+            assert!(self.is_hostile && unavailable, "{arguments:?}: {output:?}");
+        }
+        panic!("{arguments:?} does not say what is wanted")
     }
 
     /// Starts the daemon; returns when it answers.

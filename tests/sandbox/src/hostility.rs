@@ -52,13 +52,12 @@ pub(crate) fn add(world: &mut World, operation: Operation, question: &str, verdi
 }
 
 fn before_effect(world: &mut World, question: &str) -> Fault {
-    match world.chance.up_to(&format!("{question}/before which"), 6) {
+    match world.chance.up_to(&format!("{question}/before which"), 4) {
         0 => status(500, None),
         1 => Fault::Html { code: Some(502) },
         2 => Fault::Html { code: Some(503) },
         3 => Fault::LostReply,
-        4 => status(503, Some(retry_after(world, question))),
-        _ => status(429, Some(retry_after(world, question))),
+        _ => status(503, Some(retry_after(world, question))),
     }
 }
 
