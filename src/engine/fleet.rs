@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex};
 use super::desk::{Hand, WishError};
 use super::{Engine, Unit, tell};
 use crate::domain::event::{Entry, Event};
-use crate::domain::fleet::{self, Candidate, Fleet, FleetEvent, Pass, Rules};
+use crate::domain::fleet::{self, Candidate, Fleet, FleetEvent, Rules};
 use crate::domain::names::CredentialId;
 use crate::domain::plan::{NextLook, Plan, Reason, Step, window_end};
+use crate::domain::policy::Policy;
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
 use crate::domain::{Timestamp, after};
 use crate::ports::{Draft, JournalError, Lease};
 
 /// How urgent one is that waits: emergencies first, then by the end of the window, then by name.
-type Urgency = (bool, Timestamp, CredentialId);
+pub(super) type Urgency = (bool, Timestamp, CredentialId);
 
 /// Where everybody passes who wants to begin.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Turnstile {
     fleet: tokio::sync::Mutex<(Fleet, Option<Lease>)>,
     /// Who waits for the fleet, and not for a window.
     waiting: Mutex<BTreeMap<CredentialId, Urgency>>,
+    /// Who was woken and may want to begin once it has looked.
+    pub(super) expected: Mutex<BTreeMap<CredentialId, Urgency>>,
     /// What was last known, for people and metrics.
     pub(super) view: Mutex<Arc<Fleet>>,
 }
@@ -55,7 +58,11 @@ impl Turnstile {
     }
 
     fn ahead_of(&self, urgency: &Urgency) -> usize {
-        self.waiting.lock().expect(UNPOISONED).values().filter(|other| *other < urgency).count()
+        let waiting = self.waiting.lock().expect(UNPOISONED);
+        let expected = self.expected.lock().expect(UNPOISONED);
+        let only_expected = expected.iter().filter(|(id, _)| **id != urgency.2 && !waiting.contains_key(*id));
+        let ahead = |other: &&Urgency| *other < urgency;
+        waiting.values().filter(ahead).count() + only_expected.map(|(_, other)| other).filter(ahead).count()
     }
 
     pub(super) fn most_urgent(&self, many: usize) -> Vec<CredentialId> {
@@ -81,20 +88,30 @@ impl Engine {
 
     /// Asks the fleet about a plan: one that begins becomes a rest where the fleet does not let it.
     pub(super) async fn moderate(&self, unit: &Unit, hand: &Hand, plan: Plan) -> Result<Plan, JournalError> {
-        let (Step::Begin { .. }, Some(record)) = (&plan.step, &hand.record) else {
-            self.turnstile.leave(&unit.policy.credential);
-            return Ok(plan);
-        };
+        let id = &unit.policy.credential;
+        if let (Step::Begin { .. }, Some(record)) = (&plan.step, &hand.record) {
+            // Several ask at once: those behind see in what order.
+            self.expect_as(id, urgency_of(&unit.policy, record));
+            let answer = self.ask_fleet(unit, record, plan).await;
+            self.expect_no_more(id);
+            return answer;
+        }
+        if plan.step == Step::Rest {
+            // Any other step comes before it is known whether it begins.
+            self.expect_no_more(id);
+        }
+        self.turnstile.leave(id);
+        Ok(plan)
+    }
+
+    async fn ask_fleet(&self, unit: &Unit, record: &Record, plan: Plan) -> Result<Plan, JournalError> {
         let mut turnstile = self.turnstile.fleet.lock().await;
         let (fleet, lease) = &mut *turnstile;
         let now = self.clock.now();
         if !self.hold_turnstile(lease).await? {
-            return Ok(wait_for(
-                now,
-                "fleet-busy",
-                "another instance asks the fleet just now".to_owned(),
-                None,
-            ));
+            self.turnstile.leave(&unit.policy.credential);
+            let text = "another instance asks the fleet just now".to_owned();
+            return Ok(wait_for(now, "fleet-busy", text, Some(after(now, self.settings.lease_life))));
         }
         self.catch_up(fleet).await?;
         self.raise_alarm(fleet, lease).await?;
@@ -116,11 +133,11 @@ impl Engine {
                 self.turnstile.leave(&unit.policy.credential);
                 Ok(plan)
             }
-            Err(gates) => Ok(self.turn_away(unit, &candidate, &gates, fleet.halt.is_some(), now)),
+            Err(gates) => Ok(self.turn_away(unit, record, &gates, fleet.halt.is_some(), now)),
         }
     }
 
-    fn candidate<'a>(&self, unit: &'a Unit, record: &Record, now: Timestamp) -> Candidate<'a> {
+    pub(super) fn candidate<'a>(&self, unit: &'a Unit, record: &Record, now: Timestamp) -> Candidate<'a> {
         let ends_at = window_end(&unit.policy, record.stage.in_use()).ok().flatten();
         let pass = record.asked.as_ref().map(|asked| asked.pass).unwrap_or_default();
         Candidate {
@@ -129,25 +146,18 @@ impl Engine {
             pass,
             soak: unit.policy.soak,
             opening: (unit.maintenance)(now),
-            ahead: self.turnstile.ahead_of(&urgency(&unit.policy.credential, ends_at, pass)),
+            ahead: self.turnstile.ahead_of(&urgency_of(&unit.policy, record)),
             size: self.size(),
         }
     }
 
-    fn turn_away(
-        &self,
-        unit: &Unit,
-        candidate: &Candidate<'_>,
-        gates: &[Gate],
-        halted: bool,
-        now: Timestamp,
-    ) -> Plan {
+    fn turn_away(&self, unit: &Unit, record: &Record, gates: &[Gate], halted: bool, now: Timestamp) -> Plan {
         let closed = gates.iter().find(|gate| !gate.open).expect("who is turned away stands before a gate");
         let id = &unit.policy.credential;
         if closed.name == "maintenance window" {
             self.turnstile.leave(id);
         } else {
-            self.turnstile.wait(id, urgency(id, candidate.ends_at, candidate.pass));
+            self.turnstile.wait(id, urgency_of(&unit.policy, record));
         }
         let mut plan = wait_for(
             now,
@@ -282,8 +292,10 @@ impl Engine {
     }
 }
 
-fn urgency(id: &CredentialId, ends_at: Option<Timestamp>, pass: Pass) -> Urgency {
-    (!pass.emergency, ends_at.unwrap_or(Timestamp::MAX_UTC), id.clone())
+pub(super) fn urgency_of(policy: &Policy, record: &Record) -> Urgency {
+    let ends_at = window_end(policy, record.stage.in_use()).ok().flatten();
+    let pass = record.asked.as_ref().map(|asked| asked.pass).unwrap_or_default();
+    (!pass.emergency, ends_at.unwrap_or(Timestamp::MAX_UTC), policy.credential.clone())
 }
 
 /// Who is turned away asks again when the gate opens, or after a while; what lets it through wakes it sooner.

@@ -9,6 +9,7 @@ mod desk;
 mod fleet;
 mod glance;
 mod look;
+mod order;
 mod peek;
 mod peers;
 mod rounds;

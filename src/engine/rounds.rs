@@ -4,14 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tracing::error;
+
 use super::Engine;
+use super::desk::Desk;
 use crate::domain::event::Trigger;
 use crate::domain::event::Wish;
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
 use crate::domain::plan::rotation_due;
 use crate::domain::view::View;
-use crate::domain::{Timestamp, between};
+use crate::domain::{Timestamp, after, between};
+
+/// How long a credential rests whose walk panicked.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_mins(10);
 
 /// What a trigger did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +59,58 @@ impl Engine {
     /// Wakes everybody whom the fleet turned away: its rules, or the windows, may be others now.
     pub fn wake_turned_away(self: &Arc<Self>) -> Woken {
         self.wake_where(false, |desk| desk.view().reason.is_some_and(|reason| reason.code == "fleet"))
+    }
+
+    /// Walks, and survives a defect: a panic ends this walk, not the daemon.
+    async fn walk_guarded(self: &Arc<Self>, desk: &Arc<Desk>) -> bool {
+        let (engine, walked) = (Arc::clone(self), Arc::clone(desk));
+        let walked = tokio::spawn(async move { engine.walk(&walked).await }).await;
+        if let Err(panic) = &walked {
+            let id = desk.view().credential;
+            error!(
+                "the walk of `{id}` panicked, which is a defect; nothing was believed that is not on disk: {panic}"
+            );
+            self.metrics.panicked();
+            let again = after(self.clock.now(), PAUSE_AFTER_PANIC);
+            desk.publish(|view| view.next_look = Some(again));
+            // What was in memory is not to be trusted any more.
+            self.turnstile.leave(&id);
+            self.expect_no_more(&id);
+            desk.hand.lock().await.forget();
+        }
+        walked.unwrap_or(false)
+    }
+
+    /// Wakes a walker for `desk`, unless one is at work: then it goes round once more.
+    pub(super) fn wake_one(self: &Arc<Self>, desk: &Arc<Desk>, push: bool) {
+        if push {
+            desk.pushed.store(true, Ordering::Release);
+        }
+        self.expect(desk);
+        // Said before it is asked whether somebody is at work: who stops working looks at it afterwards.
+        desk.again.store(true, Ordering::Release);
+        if desk.walking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (engine, desk) = (Arc::clone(self), Arc::clone(desk));
+        self.walkers.spawn(async move {
+            let mut well;
+            loop {
+                let slot = engine.slots.acquire().await.expect("the semaphore is never closed");
+                desk.again.swap(false, Ordering::AcqRel);
+                well = engine.walk_guarded(&desk).await;
+                drop(slot);
+                desk.walking.swap(false, Ordering::AcqRel);
+                let more = desk.again.load(Ordering::Acquire) && !engine.stop.is_cancelled();
+                if !more || desk.walking.swap(true, Ordering::AcqRel) {
+                    break;
+                }
+            }
+            if well {
+                engine.let_in();
+            }
+            engine.rested.notify_one();
+        });
     }
 
     fn wake_where(self: &Arc<Self>, push: bool, chosen: impl Fn(&super::Desk) -> bool) -> Woken {

@@ -1,7 +1,6 @@
 //! The walk of one credential.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{Instrument, debug, error, warn};
@@ -21,20 +20,18 @@ use crate::ports::{Draft, JournalError};
 /// Steps in one walk; a walk that takes more goes round in circles.
 const STEP_LIMIT: usize = 256;
 
-/// How long a credential rests whose walk panicked.
-const PAUSE_AFTER_PANIC: Duration = Duration::from_mins(10);
-
 /// How long a walk that failed inside waits before the next one.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(10);
 
 impl Engine {
-    /// Walks one credential until its plan says rest, and notes when to look again.
-    pub(super) async fn walk(self: &Arc<Self>, desk: &Desk) {
+    /// Walks one credential until its plan says rest, and notes when to look again. Answers whether the journal took it.
+    pub(super) async fn walk(self: &Arc<Self>, desk: &Desk) -> bool {
         let unit = desk.unit();
         let id = unit.policy.credential.clone();
         let span = tracing::info_span!("walk", tenant = %id.tenant, credential = %id.name);
         let mut hand = desk.hand.lock().await;
         let result = self.steps(desk, &unit, &mut hand).instrument(span.clone()).await;
+        let well = result.is_ok();
         let next = match result {
             Ok(next) => next,
             Err(problem) => {
@@ -57,12 +54,14 @@ impl Engine {
         let stirred = std::mem::take(&mut hand.stirs_fleet);
         let sees_again = std::mem::take(&mut hand.sees_again);
         drop(hand);
+        self.expect_no_more(&id);
         if sees_again {
             self.wake_peers(&unit);
         }
         if stirred {
             self.heed().await;
         }
+        well
     }
 
     async fn steps(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<Timestamp, JournalError> {
@@ -264,51 +263,6 @@ impl Engine {
             self.metrics.checked(&unit.policy.credential.tenant, complete);
         }
         next_look
-    }
-
-    /// Walks, and survives a defect: a panic ends this walk, not the daemon.
-    async fn walk_guarded(self: &Arc<Self>, desk: &Arc<Desk>) {
-        let (engine, walked) = (Arc::clone(self), Arc::clone(desk));
-        let walk = tokio::spawn(async move { engine.walk(&walked).await });
-        if let Err(panic) = walk.await {
-            let id = desk.view().credential;
-            error!(
-                "the walk of `{id}` panicked, which is a defect; nothing was believed that is not on disk: {panic}"
-            );
-            self.metrics.panicked();
-            let again = after(self.clock.now(), PAUSE_AFTER_PANIC);
-            desk.publish(|view| view.next_look = Some(again));
-            // What was in memory is not to be trusted any more.
-            self.turnstile.leave(&id);
-            desk.hand.lock().await.forget();
-        }
-    }
-
-    /// Wakes a walker for `desk`, unless one is at work: then it goes round once more.
-    pub(super) fn wake_one(self: &Arc<Self>, desk: &Arc<Desk>, push: bool) {
-        if push {
-            desk.pushed.store(true, Ordering::Release);
-        }
-        // Said before it is asked whether somebody is at work: who stops working looks at it afterwards.
-        desk.again.store(true, Ordering::Release);
-        if desk.walking.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (engine, desk) = (Arc::clone(self), Arc::clone(desk));
-        self.walkers.spawn(async move {
-            loop {
-                let slot = engine.slots.acquire().await.expect("the semaphore is never closed");
-                desk.again.swap(false, Ordering::AcqRel);
-                engine.walk_guarded(&desk).await;
-                drop(slot);
-                desk.walking.swap(false, Ordering::AcqRel);
-                let more = desk.again.load(Ordering::Acquire) && !engine.stop.is_cancelled();
-                if !more || desk.walking.swap(true, Ordering::AcqRel) {
-                    break;
-                }
-            }
-            engine.rested.notify_one();
-        });
     }
 }
 

@@ -1,12 +1,14 @@
 //! The fleet's rules through the real engine: who begins, what stops everybody, what survives a restart.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekeyd::clock::Clock;
 use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::failure::Class;
 use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Opening, Pass, Rules};
 use rekeyd::domain::names::{CredentialId, KeyName, Role};
 use rekeyd::domain::policy::Policy;
@@ -240,4 +242,50 @@ async fn a_closed_window_is_waited_for_and_the_next_opening_is_told() {
     assert_eq!((window.open, window.opens_at), (false, Some(opens)));
     *fleet.opening.lock().unwrap() = Opening::Open(after(opens, Duration::from_hours(1)));
     fleet.until_begun(&engine, 1).await;
+}
+
+#[tokio::test]
+async fn the_least_time_left_goes_first_even_if_it_looks_last() {
+    let fleet = Fleet::new(6, 340);
+    let engine = fleet.engine("one").await;
+    let (urgent, slow) = fleet.outsides.last().unwrap();
+    slow.gated.store(true, Ordering::SeqCst);
+    engine.wake_due(fleet.clock.now());
+    slow.at_gate.notified().await;
+    let all_but_one_rest = || engine.views().iter().filter(|view| view.reason.is_none()).count() == 1;
+    for _ in 0..10_000 {
+        if all_but_one_rest() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(all_but_one_rest());
+    assert!(fleet.begun().await.is_empty(), "nobody begins while the most urgent looks");
+    slow.gate.notify_one();
+    engine.quiet().await;
+    assert_eq!(fleet.begun().await, std::slice::from_ref(urgent));
+    let view = engine.fleet();
+    assert_eq!(view.waiting.len(), 5, "{:?}", view.waiting);
+}
+
+#[tokio::test]
+async fn who_waited_for_one_that_does_not_begin_goes_on_without_it() {
+    let fleet = Fleet::new(3, 340);
+    let engine = fleet.engine("one").await;
+    let (_, dead) = fleet.outsides.last().unwrap();
+    *dead.outage.lock().unwrap() = Some(Class::Connect);
+    dead.gated.store(true, Ordering::SeqCst);
+    engine.wake_due(fleet.clock.now());
+    dead.at_gate.notified().await;
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(fleet.begun().await.is_empty());
+    dead.gate.notify_one();
+    engine.quiet().await;
+    assert_eq!(
+        fleet.begun().await,
+        [fleet.outsides[1].0.clone()],
+        "the next one has the least time left now"
+    );
 }

@@ -1,0 +1,221 @@
+//! The rules over the whole fleet, with a real process: who goes first, what stops everybody, what a person may pass.
+
+use std::process::Output;
+
+use chrono::Datelike;
+use rekeyd::clock::{Clock, SystemClock};
+use rekeyd::daemon::protocol::Done;
+use rekeyd::daemon::report::{PlanStatus, Status};
+use rekeyd::domain::event::{Entry, Event};
+use sap_sandbox::scenario::Scenario;
+use sap_sandbox::scenario::tenant::{Dataplane, TenantPlan};
+
+use crate::fleet::{Fleet, Knobs, PATIENCE, POLL};
+use crate::metrics::scrape;
+use crate::{prompt, quick};
+
+/// Three tenants that are due, `old` first and `new` last.
+fn three(first: Dataplane) -> Scenario {
+    quick(Scenario::of([
+        TenantPlan::new("old").aged(350).with(first),
+        TenantPlan::new("mid").aged(347).with(prompt()),
+        TenantPlan::new("new").aged(345).with(prompt()),
+    ]))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap() + &String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn status(fleet: &Fleet) -> Option<Status> {
+    serde_json::from_slice(&fleet.ask(&["status", "--json"]).stdout).ok()
+}
+
+/// Waits until the fleet is as wanted.
+async fn until(fleet: &Fleet, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    let clock = SystemClock::new();
+    while clock.monotonic() < PATIENCE {
+        if let Some(status) = status(fleet).filter(|status| wanted(status)) {
+            return status;
+        }
+        clock.sleep(POLL).await;
+    }
+    panic!("the fleet is not {what}: {:#?}\n{}", status(fleet).map(|status| status.fleet), fleet.log());
+}
+
+fn journal(fleet: &Fleet) -> Vec<Entry> {
+    let output = fleet.ask(&["history", "--json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Who has begun, in order.
+fn begun(fleet: &Fleet) -> Vec<String> {
+    let entries = journal(fleet).into_iter();
+    let begun = entries.filter(|entry| matches!(entry.event, Event::Begun { .. }));
+    begun.map(|entry| entry.credential.tenant.to_string()).collect()
+}
+
+/// The gate of this name, as `explain` shows it: whether it is open, and whether it says when it opens.
+fn gate(fleet: &Fleet, tenant: &str, name: &str) -> (bool, bool) {
+    let output = fleet.ask(&["explain", &format!("{tenant}/dataplane"), "--json"]);
+    let plan: PlanStatus = serde_json::from_slice(&output.stdout).unwrap();
+    let gate = plan.gates.iter().find(|gate| gate.name == name);
+    let gate = gate.unwrap_or_else(|| panic!("no gate `{name}`: {plan:#?}"));
+    (gate.open, gate.opens_at.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_canary_goes_first_and_alone_until_it_has_soaked() {
+    let knobs = Knobs { soak: "3 s", rules: "canary = true", ..Knobs::default() };
+    let fleet = Fleet::new(three(prompt()), knobs).await;
+    let _rekeyd = fleet.start().await;
+    let seen = until(&fleet, "led by a canary", |status| status.fleet.waiting.len() == 2).await;
+    assert_eq!((seen.fleet.share.as_str(), seen.fleet.share_limit), ("canary", Some(1)), "{:#?}", seen.fleet);
+    let waiting: Vec<String> = seen.fleet.waiting.iter().map(ToString::to_string).collect();
+    assert_eq!(waiting, ["mid/dataplane", "new/dataplane"], "the least time left first\n{}", fleet.log());
+    assert_eq!(gate(&fleet, "new", "share"), (false, false));
+    assert_eq!((gate(&fleet, "new", "due"), gate(&fleet, "new", "fuse")), ((true, false), (true, false)));
+    let shown = text(&fleet.ask(&["status"]));
+    assert!(shown.contains("may begin  the canary: 1 of 1 are not proven and soaked yet"), "{shown}");
+    for tenant in ["old", "mid", "new"] {
+        fleet.until_rotated(tenant).await;
+    }
+    let entries = journal(&fleet);
+    let mut soaked = true;
+    for entry in &entries {
+        match &entry.event {
+            Event::Begun { .. } => {
+                assert!(std::mem::take(&mut soaked), "`{}` began too early", entry.credential);
+            }
+            Event::RetireBegun => soaked = true,
+            _ => {}
+        }
+    }
+    assert_eq!(begun(&fleet), ["old", "mid", "new"]);
+    let told = text(&fleet.ask(&["history"]));
+    assert!(told.contains("the fleet lets `old/dataplane` begin"), "{told}");
+    assert!(told.contains("is asked for: evidence grade 5 for the successor since"), "{told}");
+    fleet.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_that_fails_halts_the_fleet_until_a_person_resumes_it() {
+    // Without an endpoint to deliver to, the first rotation needs a person.
+    let broken = Dataplane { put_status: Some(404), ..prompt() };
+    let fleet = Fleet::new(three(broken), Knobs { rules: "canary = true", ..Knobs::default() }).await;
+    let rekeyd = fleet.start().await;
+    let halted = |status: &Status| status.fleet.halt.is_some();
+    let halt = until(&fleet, "halted", halted).await.fleet.halt.unwrap();
+    assert_eq!(halt.code, "canary-failed", "{halt:#?}");
+    assert!(halt.remedy.contains("`rekeyd resume --fleet`"), "{halt:#?}");
+    let exposed = scrape(&rekeyd.pages()).await;
+    assert!(exposed.contains("\nrekeyd_fleet_halted 1\n"), "{exposed}");
+    rekeyd.kill();
+    let rekeyd = fleet.start().await;
+    // A push looks at everything and passes no halt.
+    rekeyd.signal("USR1");
+    let waits = |status: &Status| {
+        let settled = status.credentials.iter().filter(|status| status.code.as_deref() == Some("fleet"));
+        status.fleet.halt.is_some() && settled.count() == 2
+    };
+    until(&fleet, "halted after a restart", waits).await;
+    assert_eq!(gate(&fleet, "mid", "fleet halt"), (false, false));
+    assert_eq!(begun(&fleet), ["old"]);
+    let shown = fleet.ask(&["status"]);
+    assert_eq!(shown.status.code(), Some(3), "a person is needed");
+    assert!(text(&shown).contains("fleet halted  since"), "{}", text(&shown));
+    let resumed = fleet.ask(&["resume", "--fleet", "--reason", "it was only the one"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed));
+    fleet.until_rotated("mid").await;
+    fleet.until_rotated("new").await;
+    let again = fleet.ask(&["resume", "--fleet"]);
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+    assert!(text(&again).contains("the fleet is not halted"), "{}", text(&again));
+    let told = text(&fleet.ask(&["history", "rekeyd"]));
+    assert!(told.contains("the halt of the fleet is ended: it was only the one"), "{told}");
+    assert_eq!(fleet.sandbox.books().lockouts, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fuse_holds_and_only_a_person_who_means_it_passes() {
+    let rules = "canary = false\nfuse-rotations = 1\nfuse-percent = 0";
+    let fleet = Fleet::new(three(prompt()), Knobs { rules, ..Knobs::default() }).await;
+    let rekeyd = fleet.start().await;
+    fleet.until_rotated("old").await;
+    rekeyd.signal("USR1");
+    let blown = until(&fleet, "held by the fuse", |status| status.fleet.waiting.len() == 2).await.fleet;
+    assert_eq!((blown.fuse_used, blown.fuse_limit), (1, 1));
+    assert!(blown.fuse_opens_at.is_some());
+    assert_eq!(gate(&fleet, "mid", "fuse"), (false, true), "it says when it opens");
+    let exposed = scrape(&rekeyd.pages()).await;
+    for line in ["rekeyd_fuse_blown 1", "rekeyd_fuse_rotations_remaining 0", "rekeyd_rotation_queue_length 2"]
+    {
+        assert!(exposed.contains(&format!("\n{line}\n")), "{line}\n{exposed}");
+    }
+    let asked = fleet.ask(&["rotate", "mid/dataplane"]);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked));
+    fleet.until("mid", "at the fuse", |status| status.code.as_deref() == Some("fleet")).await;
+    assert_eq!(begun(&fleet), ["old"], "asking is not meaning it");
+    let meant = fleet.ask(&["rotate", "mid/dataplane", "--i-mean-it"]);
+    assert_eq!(meant.status.code(), Some(0), "{}", text(&meant));
+    fleet.until_rotated("mid").await;
+    let rest = fleet.ask(&["rotate", "--due", "--i-mean-it", "--json"]);
+    let done: Done = serde_json::from_slice(&rest.stdout).unwrap();
+    assert_eq!((done.credentials, done.refused.len()), (1, 0), "{done:#?}");
+    fleet.until_rotated("new").await;
+    assert_eq!(begun(&fleet), ["old", "mid", "new"]);
+    fleet.assert_clean();
+}
+
+/// A window that opens in three days, for a minute.
+fn closed() -> &'static str {
+    let day = (SystemClock::new().now() + chrono::TimeDelta::days(3)).weekday();
+    let text = format!("[[maintenance]]\nschedule = \"0 0 0 * * {day}\"\nduration = \"1 min\"\n");
+    Box::leak(text.into_boxed_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_ignores_age_and_windows_and_shows_the_time_to_the_end() {
+    let tenants = ["a", "b", "c"].map(|id| TenantPlan::new(id).aged(10).with(prompt()));
+    let knobs = Knobs { soak: "1 h", rules: "canary = true", tenant: closed(), ..Knobs::default() };
+    let fleet = Fleet::new(quick(Scenario::of(tenants)), knobs).await;
+    let _rekeyd = fleet.start().await;
+    fleet.until("c", "settled", |status| status.phase == "settled").await;
+    let asked = fleet.ask(&["rotate", "--all", "--reason", "exposed"]);
+    let told = text(&asked);
+    assert_eq!(asked.status.code(), Some(0), "{told}");
+    assert!(told.contains("3 credentials are asked to rotate"), "{told}");
+    assert!(told.contains("rotations are still to be proven, the last in about"), "{told}");
+    assert!(told.contains("`--i-mean-it` passes it"), "{told}");
+    let lasting = until(&fleet, "in an emergency", |status| status.fleet.emergency.is_some()).await;
+    let emergency = lasting.fleet.emergency.unwrap();
+    assert!(emergency.remaining > 0 && emergency.ends_at > lasting.at, "{emergency:#?}");
+    for tenant in ["a", "b", "c"] {
+        fleet.until(tenant, "soaking", |status| status.phase == "soaking").await;
+    }
+    let over = until(&fleet, "over", |status| status.fleet.emergency.is_none()).await.fleet;
+    assert_eq!(over.fuse_used, 3);
+    let deleted =
+        journal(&fleet).iter().filter(|entry| matches!(entry.event, Event::DeleteSent { .. })).count();
+    assert_eq!(deleted, 0, "no gate before a deletion is passed");
+    fleet.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_window_is_waited_for_and_a_reload_that_opens_it_is_enough() {
+    let windows = closed();
+    let scenario = quick(Scenario::of([TenantPlan::new("acme").aged(345).with(prompt())]));
+    let fleet = Fleet::new(scenario, Knobs { tenant: windows, ..Knobs::default() }).await;
+    let _rekeyd = fleet.start().await;
+    fleet.until("acme", "before a closed window", |status| status.code.as_deref() == Some("fleet")).await;
+    assert_eq!(gate(&fleet, "acme", "maintenance window"), (false, true));
+    assert!(begun(&fleet).is_empty());
+    let path = fleet.path("tenants.d/acme.toml");
+    let file = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, file.replace(windows, "")).unwrap();
+    let reloaded = fleet.ask(&["reload"]);
+    assert_eq!(reloaded.status.code(), Some(0), "{}", text(&reloaded));
+    fleet.until_rotated("acme").await;
+    fleet.assert_clean();
+}
