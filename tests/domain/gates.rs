@@ -3,15 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::event::Event;
+use rekeyd::domain::evidence::{Baseline, Grade};
 use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeyState;
-use rekeyd::domain::names::Role;
+use rekeyd::domain::names::{KeyName, Role};
 use rekeyd::domain::observation::{Observation, Seen, Status, Verdict};
 use rekeyd::domain::plan::looks;
 use rekeyd::domain::policy::{Policy, Provision};
-use rekeyd::domain::proof::{Gate, RetireProof, soak_gates};
+use rekeyd::domain::proof::{Gate, RetireProof, UndeliveredProof, soak_gates};
 use rekeyd::domain::record::{Asking, Halt, Hold, Record};
 use rekeyd::domain::stage::{Phase, Retirement, Stage};
 use rekeyd::domain::{Timestamp, after};
@@ -223,6 +224,30 @@ fn the_soak_counts_from_the_proof() {
     assert_eq!(closed(after(begun, Duration::from_hours(48))), ["soak"]);
     assert_eq!(closed(after(proven, Duration::from_hours(48) - Duration::from_secs(1))), ["soak"]);
     assert_eq!(closed(after(proven, Duration::from_hours(48))), [""; 0]);
+}
+
+#[test]
+fn only_what_was_never_delivered_is_cleared_away() {
+    let turned_back = |wanted: Phase| {
+        let mut world = World::new(policy(), 1, 0, Manners::default());
+        assert!(walk(&mut world, 200, |world, _| phase(world) == Some(wanted)));
+        let record = world.record.as_ref().unwrap();
+        let fresh = record.stage.newest()[&Role::Ciapi].clone();
+        world.write(Event::TurnedBack { why: "a test".to_owned(), baseline: Baseline::default() });
+        (world.record.unwrap(), fresh)
+    };
+    let (record, fresh) = turned_back(Phase::Testing);
+    assert!(UndeliveredProof::of(&record, &fresh).is_some(), "nobody was given it");
+    let mut foreign = fresh;
+    foreign.name = KeyName("by-hand".to_owned());
+    assert!(UndeliveredProof::of(&record, &foreign).is_none(), "rekeyd did not make it");
+    for stage in [Phase::Delivering, Phase::Provisioning, Phase::Soaking] {
+        let (mut record, fresh) = turned_back(stage);
+        assert!(UndeliveredProof::of(&record, &fresh).is_none(), "{stage}: it was delivered");
+        // Not even where the stage forgot what the consumer may hold.
+        record.abandoned.insert(fresh.name.clone(), Role::Ciapi);
+        assert!(UndeliveredProof::of(&record, &fresh).is_none(), "{stage}: it was delivered");
+    }
 }
 
 /// The property itself, whatever the gates say: the assertion stands behind them.

@@ -151,6 +151,7 @@ fn setting(scene: &mut Scene, values: &[&str]) -> Result<(), String> {
     let time: Result<Duration, String> = span(values[1]);
     match values[0] {
         "soak" => policy.soak = time?,
+        "poll" => policy.poll = time?,
         "lead" => policy.lead = time?,
         "token-life" => policy.token_life = time?,
         "provision" => {
