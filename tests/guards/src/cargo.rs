@@ -64,12 +64,8 @@ impl<'a> Cargo<'a> {
                 name => command.args(["--test", name]),
             };
         }
+        // The folder of every other build: what we depend on is built already.
         command.current_dir(&self.tree.root).env("CARGO_TARGET_DIR", &self.tree.target);
-        // Nobody debugs these, and a change of one line is built again in seconds.
-        command
-            .env("CARGO_PROFILE_DEV_DEBUG", "0")
-            .env("CARGO_INCREMENTAL", "1")
-            .env("RUSTFLAGS", "-Awarnings");
         let output = command.output().map_err(|problem| format!("cargo: {problem}"))?;
         if !output.status.success() {
             return Ok(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
@@ -91,7 +87,7 @@ impl<'a> Cargo<'a> {
         let executable = binaries.get(binary).ok_or_else(|| format!("`{binary}` was not built"))?;
         let mut command = Command::new(executable);
         command.args(["--exact", path]).current_dir(&self.tree.root).env("RUST_BACKTRACE", "0");
-        let log = self.tree.target.with_extension("log");
+        let log = self.tree.root.with_extension("log");
         let file = std::fs::File::create(&log).map_err(|problem| problem.to_string())?;
         let again = file.try_clone().map_err(|problem| problem.to_string())?;
         command.stdin(Stdio::null()).stdout(file).stderr(again);

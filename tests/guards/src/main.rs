@@ -71,9 +71,9 @@ fn baseline(cargo: &Cargo, guards: &[Guard]) -> Result<(), String> {
 
 /// Takes one guard away and runs its tests. `Ok` names those that noticed, `Err` says what is wrong.
 fn without(tree: &Tree, cargo: &Cargo, guard: &Guard) -> Result<Result<String, String>, String> {
-    tree.patch(guard)?;
+    let before = tree.patch(guard)?;
     let verdict = judge(cargo, guard);
-    tree.mend(guard)?;
+    Tree::mend(before)?;
     verdict
 }
 

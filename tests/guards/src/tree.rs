@@ -1,6 +1,6 @@
 //! The copy of the sources in which guards are taken away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,13 +15,17 @@ pub(crate) struct Tree {
     pub(crate) target: PathBuf,
 }
 
+/// Files as they were.
+#[derive(Default)]
+pub(crate) struct Mending(BTreeMap<PathBuf, String>);
+
 impl Tree {
     /// Brings the copy up to date: what is the same keeps its time, so that nothing is built for nothing.
     pub(crate) fn copy() -> Result<Self, String> {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        let target = std::path::absolute(target).map_err(|problem| problem.to_string())?.join("guards");
-        let tree = Self { root: target.join("tree"), target: target.join("built") };
+        let target = std::path::absolute(target).map_err(|problem| problem.to_string())?;
+        let tree = Self { root: target.join("guards/tree"), target };
         let files = tracked()?;
         for file in &files {
             let text = fs::read(root().join(file)).map_err(|problem| format!("{file}: {problem}"))?;
@@ -52,23 +56,22 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes a guard away.
-    pub(crate) fn patch(&self, guard: &Guard) -> Result<(), String> {
+    /// Takes a guard away. Answers what puts it back.
+    pub(crate) fn patch(&self, guard: &Guard) -> Result<Mending, String> {
+        let mut before = Mending::default();
         for edit in &guard.edits {
             let path = self.root.join(&edit.file);
             let text = fs::read_to_string(&path).map_err(|problem| format!("{}: {problem}", edit.file))?;
-            write(&path, edited(&text, edit)?.as_bytes())?;
+            let changed = edited(&text, edit)?;
+            before.0.entry(path.clone()).or_insert(text);
+            write(&path, changed.as_bytes())?;
         }
-        Ok(())
+        Ok(before)
     }
 
     /// Puts a guard back.
-    pub(crate) fn mend(&self, guard: &Guard) -> Result<(), String> {
-        for edit in &guard.edits {
-            let text = fs::read(root().join(&edit.file)).map_err(|problem| problem.to_string())?;
-            write(&self.root.join(&edit.file), &text)?;
-        }
-        Ok(())
+    pub(crate) fn mend(before: Mending) -> Result<(), String> {
+        before.0.into_iter().try_for_each(|(path, text)| write(&path, text.as_bytes()))
     }
 }
 
