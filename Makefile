@@ -21,6 +21,7 @@ bench:           ## speed and memory
 
 storm:           ## 100 000 answers of 429 in virtual time, and no call too early; LIMITED=N for another number
 	@deploy/scripts/storm
+
 guards: setup    ## every safety guard taken away once: which test notices; GUARDS="hold soak" for some
 	@deploy/scripts/guards $(GUARDS)
 

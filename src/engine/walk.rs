@@ -35,6 +35,7 @@ impl Engine {
         let span = tracing::info_span!("walk", tenant = %id.tenant, credential = %id.name);
         let mut hand = desk.hand.lock().await;
         let result = self.steps(desk, &unit, &mut hand).instrument(span.clone()).await;
+        let stopped = result.as_ref().err().map(ToString::to_string);
         let next = match result {
             Ok(next) => next,
             Err(problem) => {
@@ -53,7 +54,10 @@ impl Engine {
                 let _ = asked.answer.send(Err(WishError::Busy(id.clone())));
             }
         }
-        desk.publish(|view| view.next_look = Some(next));
+        desk.publish(|view| {
+            view.next_look = Some(next);
+            view.stopped = stopped;
+        });
         let stirred = std::mem::take(&mut hand.stirs_fleet);
         let sees_again = std::mem::take(&mut hand.sees_again);
         drop(hand);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::Timestamp;
 use crate::domain::event::{CONFIRM, Entry, Event, Wish};
-use crate::domain::evidence::{Baseline, Evidence, Watch};
+use crate::domain::evidence::{Baseline, Evidence, Grade, Watch};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
@@ -66,13 +66,21 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
             evidence: Evidence { renewed_at: at, ..*evidence },
             course: course.clone(),
         }),
+        (Stage::Soaking { fresh, old, course, .. }, Event::Wished(Wish::Resume)) if is_changed(record) => {
+            Some(deliver_again(fresh, old, course))
+        }
+        (Stage::Retiring { fresh, retirement, course }, Event::Wished(Wish::Resume))
+            if is_changed(record) && retirement.is_untouched() =>
+        {
+            Some(deliver_again(fresh, &retirement.old, course))
+        }
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
             retirement: Retirement::new(old.clone(), *evidence),
             course: course.clone(),
         }),
         (Stage::Retiring { fresh, retirement, course }, event) => {
-            retiring(fresh, retirement, course, event, at)
+            retiring(fresh, retirement, course, event, at, is_changed(record))
         }
         (stage, event) => turned_back(stage, event),
     }
@@ -81,6 +89,29 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
 /// Whether a person was asked to enter the keys at the consumer.
 fn by_hand(record: &Record) -> bool {
     record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ManualDelivery { .. }))
+}
+
+/// Whether the consumer was seen to be changed by somebody else.
+fn is_changed(record: &Record) -> bool {
+    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ConsumerChanged { .. }))
+}
+
+/// The proof is void: the set in use is delivered and proven again. Nothing is known of what the consumer was at.
+fn deliver_again(fresh: &KeySet, old: &KeySet, course: &Course) -> Stage {
+    match course {
+        Course::Forward => {
+            Stage::Delivering { live: old.clone(), fresh: fresh.clone(), baseline: Baseline::default() }
+        }
+        Course::Back(why) => Stage::Restoring {
+            live: fresh.clone(),
+            fresh: old.clone(),
+            pending: BTreeMap::new(),
+            delivered: true,
+            baseline: Baseline::default(),
+            watch: None,
+            why: why.clone(),
+        },
+    }
 }
 
 fn creating(stage: &Stage, entry: &Entry) -> Option<Stage> {
@@ -221,6 +252,7 @@ fn retiring(
     course: &Course,
     event: &Event,
     at: Timestamp,
+    changed: bool,
 ) -> Option<Stage> {
     let mut next = retirement.clone();
     match event {
@@ -275,14 +307,18 @@ fn retiring(
             next.watch = None;
         }
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
-        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next),
+        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next, changed),
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
 }
 
 /// A person saw to what stopped the retirement: it is tried afresh.
-fn go_on(retirement: &mut Retirement) {
+fn go_on(retirement: &mut Retirement, changed: bool) {
+    if changed {
+        // Whatever the consumer was given, it is to deploy without the key that is gone once more.
+        retirement.evidence.grade = retirement.evidence.grade.min(Grade::Acted);
+    }
     retirement.exclusion_failed = None;
     retirement.redelivered = false;
     retirement.cannot_redeploy = false;

@@ -270,6 +270,27 @@ pub(super) fn pause(policy: &Policy, record: &Record, now: Timestamp) -> Option<
 }
 
 fn no_room(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
+    full_instance(sight, sightings).or_else(|| full_house(sight, sightings))
+}
+
+/// The service instance takes only so many keys: the last place is left to whoever needs it in an emergency.
+fn full_instance(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
+    let limit = sight.policy.limits.keys_per_instance;
+    let count = |role: &Role| sightings.get(role).map_or(0, Vec::len);
+    let role = sight.policy.roles.iter().find(|role| count(role) + 1 >= limit)?;
+    let text = format!(
+        "the service instance of `{role}` has {} keys and takes {limit}: a rotation would use its last place",
+        count(role)
+    );
+    let plan = Plan::rest(NextLook::Schedule, "no-room", text);
+    Some(
+        plan.person(format!(
+            "delete keys of the `{role}` instance that nobody uses, or have its quota raised"
+        )),
+    )
+}
+
+fn full_house(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
     let crowded =
         |role: &&Role| keys_of(sight.record, sightings, **role) + 1 > sight.policy.limits.keys_per_role;
     let role = sight.policy.roles.iter().find(crowded)?;

@@ -39,7 +39,8 @@ struct List {
 
 /// The root of the sources.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the crate is two folders below the root").to_owned()
 }
 
 /// Reads the list.
