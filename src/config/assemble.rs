@@ -210,10 +210,7 @@ fn credential(
         evidence_life: section.span("evidence-life")?,
         retire_foreign: section.flag("retire-foreign")?,
         in_use: in_use(section),
-        limits: Limits {
-            keys_per_instance: section.count("keys-per-instance")?.try_into().ok()?,
-            ..daemon.limits
-        },
+        limits: Limits { keys_per_instance: section.count("keys-per-instance")?, ..daemon.limits },
         pin,
     };
     Some(Credential { policy, issuer, consumer, places })

@@ -9,10 +9,10 @@ use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeyState;
 use rekeyd::domain::names::{KeyName, Role};
-use rekeyd::domain::observation::{Observation, Seen, Status, Verdict};
+use rekeyd::domain::observation::{Content, Observation, Seen, Status, Verdict};
 use rekeyd::domain::plan::looks;
 use rekeyd::domain::policy::{Policy, Provision};
-use rekeyd::domain::proof::{Gate, RetireProof, UndeliveredProof, soak_gates};
+use rekeyd::domain::proof::{Gate, RetireProof, UndeliveredProof, renewals_since_gone, soak_gates};
 use rekeyd::domain::record::{Asking, Halt, Hold, Record};
 use rekeyd::domain::stage::{Phase, Retirement, Stage};
 use rekeyd::domain::{Timestamp, after};
@@ -116,6 +116,21 @@ fn the_consumer_must_be_seen_and_not_fail() {
 }
 
 #[test]
+fn a_consumer_that_somebody_else_deployed_is_left_alone() {
+    let first = first();
+    let deploys = |case: &mut Case, after_proof: Duration| {
+        let Stage::Retiring { retirement, .. } = &case.record.stage else { panic!("it retires") };
+        let deployed_at = Some(after(retirement.evidence.reached_at, after_proof));
+        case.seen.content = Seen::Yes(Content { deployed_at, started: true });
+    };
+    first.with(|case| deploys(case, Duration::from_mins(36))).is_kept_by("unchanged");
+    first.with(|case| deploys(case, Duration::from_mins(35))).opens();
+    // One that deploys without being asked may do so again.
+    let alone = first.with(|case| case.record.asked_to_provision = Asking::No);
+    alone.with(|case| deploys(case, Duration::from_mins(36))).opens();
+}
+
+#[test]
 fn the_successors_must_be_seen() {
     let first = first();
     first.with(|case| case.seen.keys = nothing()).is_kept_by("successors");
@@ -196,9 +211,12 @@ fn where_no_exclusion_can_be_had_a_second_soak_passes() {
     let gone = case.retirement().last_gone_at.unwrap();
     case.now = after(gone, Duration::from_hours(48) - Duration::from_secs(1));
     case.retirement().evidence.renewed_at = case.now;
+    case.record.renewals = renewals_since_gone(&case.policy, case.policy.soak);
     case.is_kept_by("second soak");
     case.now = after(gone, Duration::from_hours(48));
     case.opens();
+    // Time that nobody watched is no soak.
+    case.with(|case| case.record.renewals -= 1).is_kept_by("second soak");
     // What was asked for once can be had again, or that is for a person to say.
     for asked in [Asking::Perhaps, Asking::Yes] {
         case.with(|case| case.record.asked_to_provision = asked).is_kept_by("evidence");
@@ -214,16 +232,19 @@ fn the_soak_counts_from_the_proof() {
         (evidence.reached_at, world.record.as_ref().unwrap().rotation.as_ref().unwrap().begun_at);
     assert!(proven > after(begun, Duration::from_mins(5)), "the proof came well after the begin");
     let case = Case::of(world, Role::Ciapi);
-    let closed = |now: Timestamp| -> Vec<&'static str> {
+    let watched = case.policy.renewals_over(case.policy.soak);
+    let closed = |now: Timestamp, renewals: u32| -> Vec<&'static str> {
         let mut record = case.record.clone();
+        record.renewals = renewals;
         let Stage::Soaking { evidence, .. } = &mut record.stage else { panic!("it soaks") };
         evidence.renewed_at = now;
         let gates = soak_gates(&case.policy, &record, &case.seen, now);
         gates.iter().filter(|gate| !gate.open).map(|gate| gate.name).collect()
     };
-    assert_eq!(closed(after(begun, Duration::from_hours(48))), ["soak"]);
-    assert_eq!(closed(after(proven, Duration::from_hours(48) - Duration::from_secs(1))), ["soak"]);
-    assert_eq!(closed(after(proven, Duration::from_hours(48))), [""; 0]);
+    assert_eq!(closed(after(begun, Duration::from_hours(48)), watched), ["soak"]);
+    assert_eq!(closed(after(proven, Duration::from_hours(48) - Duration::from_secs(1)), watched), ["soak"]);
+    assert_eq!(closed(after(proven, Duration::from_hours(48)), watched), [""; 0]);
+    assert_eq!(closed(after(proven, Duration::from_hours(48)), watched - 1), ["soak"], "nobody watched");
 }
 
 #[test]

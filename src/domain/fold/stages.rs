@@ -66,21 +66,14 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
             evidence: Evidence { renewed_at: at, ..*evidence },
             course: course.clone(),
         }),
-        (Stage::Soaking { fresh, old, course, .. }, Event::Wished(Wish::Resume)) if is_changed(record) => {
-            Some(deliver_again(fresh, old, course))
-        }
-        (Stage::Retiring { fresh, retirement, course }, Event::Wished(Wish::Resume))
-            if is_changed(record) && retirement.is_untouched() =>
-        {
-            Some(deliver_again(fresh, &retirement.old, course))
-        }
+        (stage, Event::Wished(Wish::Resume)) if is_changed(record) => proven_anew(stage, at),
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
             retirement: Retirement::new(old.clone(), *evidence),
             course: course.clone(),
         }),
         (Stage::Retiring { fresh, retirement, course }, event) => {
-            retiring(fresh, retirement, course, event, at, is_changed(record))
+            retiring(fresh, retirement, course, event, at)
         }
         (stage, event) => turned_back(stage, event),
     }
@@ -94,6 +87,23 @@ fn by_hand(record: &Record) -> bool {
 /// Whether the consumer was seen to be changed by somebody else.
 fn is_changed(record: &Record) -> bool {
     record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ConsumerChanged { .. }))
+}
+
+/// A person saw that the consumer was changed: the proof is void, and sought again.
+fn proven_anew(stage: &Stage, at: Timestamp) -> Option<Stage> {
+    match stage {
+        Stage::Soaking { fresh, old, course, .. } => Some(deliver_again(fresh, old, course)),
+        Stage::Retiring { fresh, retirement, course } if retirement.is_untouched() => {
+            Some(deliver_again(fresh, &retirement.old, course))
+        }
+        Stage::Retiring { fresh, retirement, course } => {
+            let mut next = retirement.clone();
+            // Whatever the consumer was given, it is to deploy without the key that is gone once more.
+            next.evidence.grade = next.evidence.grade.min(Grade::Acted);
+            retiring(fresh, &next, course, &Event::Wished(Wish::Resume), at)
+        }
+        _ => None,
+    }
 }
 
 /// The proof is void: the set in use is delivered and proven again. Nothing is known of what the consumer was at.
@@ -252,7 +262,6 @@ fn retiring(
     course: &Course,
     event: &Event,
     at: Timestamp,
-    changed: bool,
 ) -> Option<Stage> {
     let mut next = retirement.clone();
     match event {
@@ -307,18 +316,14 @@ fn retiring(
             next.watch = None;
         }
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
-        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next, changed),
+        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next),
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
 }
 
 /// A person saw to what stopped the retirement: it is tried afresh.
-fn go_on(retirement: &mut Retirement, changed: bool) {
-    if changed {
-        // Whatever the consumer was given, it is to deploy without the key that is gone once more.
-        retirement.evidence.grade = retirement.evidence.grade.min(Grade::Acted);
-    }
+fn go_on(retirement: &mut Retirement) {
     retirement.exclusion_failed = None;
     retirement.redelivered = false;
     retirement.cannot_redeploy = false;

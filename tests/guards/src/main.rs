@@ -7,6 +7,7 @@
 
 mod cargo;
 mod list;
+#[cfg(test)]
 mod named;
 mod tree;
 
