@@ -24,7 +24,7 @@ pub(crate) enum Outcome {
 pub(crate) type Binaries = BTreeMap<String, PathBuf>;
 
 /// Without a guard a test may go round in circles: after this time it is red.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// How often it is looked whether a test has ended.
 const POLL: Duration = Duration::from_millis(50);
