@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm
+.PHONY: help demo test check bench fmt setup coverage storm guards
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -21,6 +21,9 @@ bench:           ## speed and memory
 
 storm:           ## 100 000 answers of 429 in virtual time, and no call too early; LIMITED=N for another number
 	@deploy/scripts/storm
+
+guards: setup    ## every safety guard taken away once: which test notices; GUARDS="hold soak" for some
+	@deploy/scripts/guards $(GUARDS)
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage

@@ -29,6 +29,7 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
         Ok(daemon::End::Stopped) => Exit::Done,
         Ok(daemon::End::NeedsPerson) => Exit::Person,
         Ok(daemon::End::Incomplete) => Exit::Later,
+        Ok(daemon::End::Unwritten) => fail(Exit::Failed, "the journal could not be written"),
         Err(problem) => {
             let exit = match &problem {
                 Fatal::Config(_) => Exit::Config,

@@ -14,7 +14,7 @@ use super::tenant::{CloudFoundry, ConsumerKind, Credential, Dataspace, Files, Is
 use super::url;
 use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
 use crate::domain::observation::Verdict;
-use crate::domain::policy::{Pin, Policy, Provision};
+use crate::domain::policy::{Limits, Pin, Policy, Provision};
 use crate::secret::ServiceKey;
 
 /// Old keys are retired in this order: a dead `ciapi` stops deployments, a dead `cirt` stops data transfer.
@@ -210,7 +210,7 @@ fn credential(
         evidence_life: section.span("evidence-life")?,
         retire_foreign: section.flag("retire-foreign")?,
         in_use: in_use(section),
-        limits: daemon.limits,
+        limits: Limits { keys_per_instance: section.count("keys-per-instance")?, ..daemon.limits },
         pin,
     };
     Some(Credential { policy, issuer, consumer, places })

@@ -209,6 +209,7 @@ fn limits(section: &Section) -> Option<Limits> {
         cycles: small(section, "cycles")?,
         keys_per_role: section.count("keys-per-role")?,
         stage_time: section.span("stage-time")?,
+        ..Limits::default()
     })
 }
 

@@ -255,6 +255,7 @@ static CREDENTIAL: &[Key] = &[
     default("lag", seconds(0, HOUR), "60 s", "How long a listing may lag behind a write."),
     default("proofs", Form::Count(1, 20), "3", "How often in a row the consumer must be seen to work with the fresh keys before it counts as proven."),
     default("proof-span", seconds(0, DAY), "2 min", "The time from the first of these to the last, at least."),
+    default("keys-per-instance", Form::Count(3, 100_000), "1000", "How many keys and bindings a service instance takes (XSUAA: 1000, some brokers: 30). Nothing is created that would use the last place."),
     default("evidence-life", seconds(10, DAY), "15 min", "How old evidence may be at the moment a key is retired."),
     default("retire-foreign", Form::Flag, "false", "Whether keys that rekeyd did not make may be retired."),
     required("keys", Form::Table(KEYS), "", "Where the keys of each role are."),

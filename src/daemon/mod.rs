@@ -73,6 +73,8 @@ pub enum End {
     NeedsPerson,
     /// Its one round is over, and something could not be seen.
     Incomplete,
+    /// The journal could not be written at the end: nothing was done that is not in it.
+    Unwritten,
 }
 
 /// The running daemon.
@@ -118,7 +120,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     turn(&daemon, metronome, signals).await;
     servers.cancel();
     info!("stopped; what is under way goes on at the next start");
-    Ok(End::Stopped)
+    Ok(if unwritten(&daemon.engine) { End::Unwritten } else { End::Stopped })
 }
 
 fn start_logging(config: &Config, metrics: &Arc<Metrics>) -> Result<Filter, Fatal> {
@@ -199,12 +201,20 @@ async fn one_round(daemon: &Arc<Daemon>) -> End {
     daemon.engine.quiet().await;
     let views = daemon.engine.views();
     daemon.engine.stop().await;
+    if unwritten(&daemon.engine) {
+        return End::Unwritten;
+    }
     let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
     if statuses.iter().any(report::CredentialStatus::needs_person) {
         return End::NeedsPerson;
     }
     let blind = views.iter().any(|view| view.observation.as_ref().is_none_or(|seen| seen.blind > 0));
     if blind { End::Incomplete } else { End::Stopped }
+}
+
+/// Whether the last walk of anybody was stopped by the journal.
+fn unwritten(engine: &Engine) -> bool {
+    engine.views().iter().any(|view| view.stopped.is_some())
 }
 
 /// The main loop: whatever comes, wake what is due, and say that the loop moves.

@@ -48,12 +48,18 @@ async fn metrics(State(daemon): State<Arc<Daemon>>) -> Response {
 
 async fn healthy(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("healthy");
-    let silent = daemon.since_last_turn();
-    if silent > STALLED {
-        let text = format!("the main loop has stood still for {} s\n", silent.as_secs());
-        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    match health(daemon.since_last_turn()) {
+        Ok(()) => (StatusCode::OK, "healthy\n").into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
     }
-    (StatusCode::OK, "healthy\n").into_response()
+}
+
+/// Healthy is a main loop that moves. What fails outside is for the metrics: a restart would not mend it.
+fn health(silent: Duration) -> Result<(), String> {
+    if silent > STALLED {
+        return Err(format!("the main loop has stood still for {} s\n", silent.as_secs()));
+    }
+    Ok(())
 }
 
 async fn ready(State(daemon): State<Arc<Daemon>>) -> Response {
@@ -79,4 +85,17 @@ async fn page(State(daemon): State<Arc<Daemon>>) -> Response {
 async fn other(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("other");
     (StatusCode::NOT_FOUND, "there is /metrics, /-/healthy, /-/ready, /api/v1/status and /\n").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_stands_still_is_not_healthy() {
+        assert_eq!(health(Duration::ZERO), Ok(()));
+        assert_eq!(health(STALLED), Ok(()));
+        let why = health(STALLED + Duration::from_secs(1)).expect_err("it stands still");
+        assert!(why.contains("301 s"), "{why}");
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
 use super::names::{CredentialId, KeyName, Role};
 
 /// Why a credential has stopped.
@@ -30,6 +31,11 @@ pub enum HaltReason {
     ExclusionFailed {
         /// What the consumer said.
         detail: String,
+    },
+    /// The consumer was deployed again after the proof, and it was not rekeyd.
+    ConsumerChanged {
+        /// When, on the consumer's clock.
+        deployed_at: Timestamp,
     },
     /// The consumer fails with the old credential too, after it was put back.
     RestoreFailed {
@@ -92,6 +98,7 @@ impl HaltReason {
             Self::ManualDelivery { .. } => "manual-delivery",
             Self::Indeterminate => "indeterminate",
             Self::ExclusionFailed { .. } => "exclusion-failed",
+            Self::ConsumerChanged { .. } => "consumer-changed",
             Self::RestoreFailed { .. } => "restore-failed",
             Self::OldKeyStillWorks { .. } => "old-key-still-works",
             Self::SameSecret { .. } => "same-secret",
@@ -122,6 +129,10 @@ impl HaltReason {
             Self::ExclusionFailed { .. } => format!(
                 "the old `ciapi` is gone and the consumer cannot deploy, data transfer goes on with the old `cirt`, which is kept; enter the fresh keys \
                  in Integration Suite (Settings > Data Spaces > Edit), then `rekeyd resume {credential}`"
+            ),
+            Self::ConsumerChanged { .. } => format!(
+                "all keys are kept; if somebody entered other keys in Integration Suite and they are to stay, `rekeyd hold {credential}` first; \
+                 `rekeyd resume {credential}` delivers the keys of rekeyd again and proves them anew"
             ),
             Self::RestoreFailed { .. } => format!(
                 "all keys of both generations are kept; repair the data plane in Integration Suite, then `rekeyd resume {credential}`"
@@ -168,6 +179,11 @@ impl fmt::Display for HaltReason {
             Self::ExclusionFailed { detail } => write!(
                 f,
                 "with the old `ciapi` deleted the consumer fails ({detail}): it accepted the fresh credential and does not hold it"
+            ),
+            Self::ConsumerChanged { deployed_at } => write!(
+                f,
+                "the consumer was deployed again at {}, after the proof and not by rekeyd: somebody may have given it other keys",
+                deployed_at.format("%Y-%m-%dT%H:%M:%SZ")
             ),
             Self::RestoreFailed { detail } => {
                 write!(

@@ -28,13 +28,22 @@ pub struct Limits {
     pub cycles: u32,
     /// Live keys per role at which nothing more is created.
     pub keys_per_role: usize,
+    /// Keys that one service instance takes, whoever made them. One place is always left free.
+    pub keys_per_instance: usize,
     /// How long a stage may last beyond what it is made to last.
     pub stage_time: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { attempts: 8, cycles: 3, keys_per_role: 3, stage_time: Duration::from_hours(7 * 24) }
+        Self {
+            attempts: 8,
+            cycles: 3,
+            keys_per_role: 3,
+            // XSUAA's own limit (facts: secrets and lifetimes, quotas); some brokers allow far fewer.
+            keys_per_instance: 1000,
+            stage_time: Duration::from_hours(7 * 24),
+        }
     }
 }
 

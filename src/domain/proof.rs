@@ -232,6 +232,7 @@ fn common_gates(
     let unseen = observation.status.failure().filter(|failure| failure.class != Class::NotFound);
     let fresh_until = after(evidence.renewed_at, policy.evidence_life);
     let successors = successors_exist(record, observation);
+    let foreign = foreign_deployment(policy, record, observation, evidence);
     vec![
         gate(
             "evidence",
@@ -253,6 +254,14 @@ fn common_gates(
                 (None, None) => "it has no status to show".to_owned(),
             },
         ),
+        gate(
+            "unchanged",
+            foreign.is_none(),
+            foreign.map_or_else(
+                || "nobody else was seen to deploy the consumer since the proof".to_owned(),
+                |at| format!("the consumer was deployed again at {}, and not by rekeyd", stamp(at)),
+            ),
+        ),
         gate("successors", successors.is_ok(), successors.unwrap_or_else(|why| why)),
         gate(
             "hold",
@@ -269,6 +278,19 @@ fn common_gates(
             Some(what) => gate("environment", false, what),
         },
     ]
+}
+
+/// When the consumer was deployed after the proof by somebody else, as far as that can be told: what rekeyd asked for
+/// before the proof is over by then. Of a consumer that deployed without being asked this says nothing.
+pub fn foreign_deployment(
+    policy: &Policy,
+    record: &Record,
+    observation: &Observation,
+    evidence: &Evidence,
+) -> Option<Timestamp> {
+    let ours = after(evidence.reached_at, policy.settle + policy.deadline);
+    let deployed_at = observation.content.known()?.deployed_at?;
+    (record.asked_to_provision != Asking::No && deployed_at > ours).then_some(deployed_at)
 }
 
 /// Whether every key of the set in use was just seen at the issuer, ready.

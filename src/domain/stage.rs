@@ -72,6 +72,11 @@ pub struct Retirement {
 }
 
 impl Retirement {
+    /// Whether no deletion was asked for yet, and nothing was left in place.
+    pub fn is_untouched(&self) -> bool {
+        self.leaving.is_none() && self.last_gone_at.is_none() && self.left.is_empty()
+    }
+
     /// A retirement in which nothing has gone yet.
     pub fn new(old: KeySet, evidence: Evidence) -> Self {
         Self {

@@ -28,6 +28,8 @@ pub struct View {
     pub next_look: Option<Timestamp>,
     /// What the next look is for.
     pub look: Option<NextLook>,
+    /// Why the last walk could not go on, where the journal let it down.
+    pub stopped: Option<String>,
     /// Whether this instance holds the lease.
     pub lease_held: bool,
     /// Until when this instance holds the lease.

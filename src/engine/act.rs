@@ -141,7 +141,9 @@ impl Engine {
         let _ = material(unit, hand, role, key).await;
         let event = Event::DeleteSent { role, name: key.name.clone(), permit: permit.to_string() };
         self.write(unit, hand, event).await?;
-        if !self.is_leased(hand) {
+        // The hold is the last thing that is looked at before the call.
+        let may = self.is_leased(hand);
+        if !may || hand.record.as_ref().is_some_and(|record| record.is_held(self.clock.now())) {
             return Ok(Came::OfItself);
         }
         Ok(match unit.issuer.delete(role, key).await {

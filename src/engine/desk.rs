@@ -110,6 +110,7 @@ impl Desk {
             reason: None,
             next_look: None,
             look: None,
+            stopped: None,
             lease_held: false,
             lease_until: None,
             next_tick: None,

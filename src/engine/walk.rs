@@ -32,6 +32,7 @@ impl Engine {
         let mut hand = desk.hand.lock().await;
         let result = self.steps(desk, &unit, &mut hand).instrument(span.clone()).await;
         let well = result.is_ok();
+        let stopped = result.as_ref().err().map(ToString::to_string);
         let next = match result {
             Ok(next) => next,
             Err(problem) => {
@@ -50,7 +51,10 @@ impl Engine {
                 let _ = asked.answer.send(Err(WishError::Busy(id.clone())));
             }
         }
-        desk.publish(|view| view.next_look = Some(next));
+        desk.publish(|view| {
+            view.next_look = Some(next);
+            view.stopped = stopped;
+        });
         let stirred = std::mem::take(&mut hand.stirs_fleet);
         let sees_again = std::mem::take(&mut hand.sees_again);
         drop(hand);

@@ -27,6 +27,7 @@ struct Store {
     leases: BTreeMap<TenantId, Lease>,
     failures_left: u32,
     lost_answers_left: u32,
+    full: bool,
 }
 
 impl Default for Store {
@@ -38,6 +39,7 @@ impl Default for Store {
             leases: BTreeMap::new(),
             failures_left: 0,
             lost_answers_left: 0,
+            full: false,
         }
     }
 }
@@ -59,13 +61,26 @@ impl MemoryJournal {
         self.store().lost_answers_left = appends;
     }
 
+    /// Makes everything that writes fail until it is told otherwise: a disk that is full, leases included.
+    pub fn fill(&self, full: bool) {
+        self.store().full = full;
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("nothing panics while it holds the journal")
     }
 }
 
 impl Store {
+    fn has_space(&self) -> Result<(), JournalError> {
+        if self.full {
+            return Err(JournalError::Unavailable("the disk is made to be full".to_owned()));
+        }
+        Ok(())
+    }
+
     fn append(&mut self, lease: &Lease, draft: Draft) -> Result<Entry, JournalError> {
+        self.has_space()?;
         if self.failures_left > 0 {
             self.failures_left -= 1;
             return Err(JournalError::Unavailable("the append was made to fail".to_owned()));
@@ -116,6 +131,7 @@ impl Journal for MemoryJournal {
         life: Duration,
     ) -> Result<Option<Lease>, JournalError> {
         let mut store = self.store();
+        store.has_space()?;
         let granted = rules::grant(store.leases.get(tenant), tenant, holder, now, life);
         if let Some(lease) = &granted {
             store.leases.insert(tenant.clone(), lease.clone());
@@ -125,6 +141,7 @@ impl Journal for MemoryJournal {
 
     async fn release(&self, lease: &Lease) -> Result<(), JournalError> {
         let mut store = self.store();
+        store.has_space()?;
         if let Some(record) = store.leases.get_mut(&lease.tenant)
             && rules::holds(Some(record), lease).is_ok()
         {

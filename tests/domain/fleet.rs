@@ -339,6 +339,20 @@ fn who_has_the_least_time_left_goes_first() {
 }
 
 #[test]
+fn only_so_many_are_under_way_at_once() {
+    let (mut story, id) = (Story::default(), id(500));
+    let rules = Rules { canary: false, rotations_at_once: 2, ..Rules::default() };
+    for number in 0..2 {
+        assert_eq!(closed(&rules, &story.fleet, &candidate(&id, 100), now()), [""; 0]);
+        story.admit(number, now());
+        story.begin(number, now());
+    }
+    assert_eq!(closed(&rules, &story.fleet, &candidate(&id, 100), now()), ["at once"]);
+    story.prove(0, after(now(), HOUR));
+    assert_eq!(closed(&rules, &story.fleet, &candidate(&id, 100), after(now(), HOUR)), [""; 0]);
+}
+
+#[test]
 fn the_time_to_the_end_counts_lanes_stages_and_days() {
     let fleet = Fleet::default();
     let rules = Rules { rotations_at_once: 10, canary: false, ..Rules::default() };

@@ -6,6 +6,7 @@ mod backoff;
 mod corners;
 mod evidence;
 mod fleet;
+mod gates;
 mod given;
 mod names;
 mod proving;

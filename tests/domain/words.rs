@@ -30,6 +30,7 @@ fn halts() -> Vec<HaltReason> {
         HaltReason::ManualDelivery { keys: vec![name("fresh-a"), name("fresh-b")] },
         HaltReason::Indeterminate,
         HaltReason::ExclusionFailed { detail: detail() },
+        HaltReason::ConsumerChanged { deployed_at: at("2026-01-01T00:00:00Z") },
         HaltReason::RestoreFailed { detail: detail() },
         HaltReason::OldKeyStillWorks { role: Role::Cirt },
         HaltReason::SameSecret { role: Role::Cirt },

@@ -31,7 +31,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) fn new(size: usize, days: i64) -> Self {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let clock = Arc::new(Hands(Mutex::new((now, 0))));
+        let clock = Arc::new(Hands::new(now));
         let outside = |number: usize| {
             let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
             for role in Role::ALL {

@@ -1,6 +1,7 @@
 //! The walk with a journal in memory and an outside world that answers at once: what the plan alone cannot show.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod calls;
 mod fleet;
 mod outage;
 
@@ -29,13 +30,33 @@ use rekeyd::ports::{Accepted, Consumer, Issuer, Journal};
 use rekeyd::secret::ServiceKey;
 use tokio::sync::Notify;
 
-/// A clock that stands still until it is moved.
-pub(crate) struct Hands(pub(crate) Mutex<(Timestamp, u64)>);
+/// A clock that stands still until it is moved, or jumps by itself after so many readings.
+pub(crate) struct Hands(pub(crate) Mutex<(Timestamp, u64)>, Mutex<Option<(u32, chrono::TimeDelta)>>);
+
+impl Hands {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(Mutex::new((now, 0)), Mutex::default())
+    }
+
+    pub(crate) fn jump_after(&self, readings: u32, by: chrono::TimeDelta) {
+        *self.1.lock().unwrap() = Some((readings, by));
+    }
+}
 
 #[async_trait::async_trait]
 impl Clock for Hands {
     fn now(&self) -> Timestamp {
-        self.0.lock().unwrap().0
+        let mut hands = self.0.lock().unwrap();
+        let mut jump = self.1.lock().unwrap();
+        match jump.as_mut() {
+            Some((0, by)) => {
+                hands.0 += *by;
+                *jump = None;
+            }
+            Some((readings, _)) => *readings -= 1,
+            None => {}
+        }
+        hands.0
     }
     async fn sleep(&self, _: Duration) {}
     fn nonce(&self) -> u64 {
@@ -67,11 +88,35 @@ pub(crate) struct Outside {
     pub(crate) stuck: AtomicBool,
     /// When a list was asked for.
     pub(crate) listed: Mutex<Vec<Timestamp>>,
+    /// Every key has one and the same secret.
+    pub(crate) one_secret: AtomicBool,
+    /// The journal that is looked at whenever a call has an effect, and what was seen.
+    pub(crate) watched: Mutex<Option<MemoryJournal>>,
+    pub(crate) calls: Mutex<Vec<Call>>,
+}
+
+/// A call that has an effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) what: &'static str,
+    pub(crate) at: Timestamp,
+    /// The last event in the journal.
+    pub(crate) after: Option<&'static str>,
+    /// Somebody else could have taken the lease.
+    pub(crate) unleased: bool,
 }
 
 impl Outside {
     fn now(&self) -> Timestamp {
         self.clock.as_ref().unwrap().now()
+    }
+    async fn called(&self, what: &'static str) {
+        let journal = self.watched.lock().unwrap().clone();
+        let Some(journal) = journal else { return };
+        let after = journal.read(None, 0).await.unwrap().last().map(|entry| entry.event.name());
+        let (tenant, at) = (policy().credential.tenant, self.clock.as_ref().unwrap().0.lock().unwrap().0);
+        let taken = journal.acquire(&tenant, "a thief", at, Duration::ZERO).await.unwrap();
+        self.calls.lock().unwrap().push(Call { what, at, after, unleased: taken.is_some() });
     }
     fn out(&self) -> Result<(), Failure> {
         self.outage.lock().unwrap().map_or(Ok(()), |class| Err(Failure::new(class, "the issuer is out")))
@@ -100,17 +145,20 @@ impl Issuer for Outside {
         if self.stuck.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::ServerError, "the broker is out"));
         }
+        self.called("create").await;
         self.created.lock().unwrap().push(name.clone());
         Ok(self.add(role, name.clone(), self.now()))
     }
     async fn read(&self, _: Role, key: &Key) -> Result<Arc<ServiceKey>, Failure> {
+        let of = if self.one_secret.load(Ordering::SeqCst) { "all" } else { key.id.0.as_str() };
         let text = format!(
-            r#"{{"clientid":"{0}","clientsecret":"secret-of-{0}","tokenurl":"https://t.example/oauth/token","url":"https://u.example"}}"#,
+            r#"{{"clientid":"{0}","clientsecret":"secret-of-{of}","tokenurl":"https://t.example/oauth/token","url":"https://u.example"}}"#,
             key.id
         );
         Ok(Arc::new(ServiceKey::parse(&text).unwrap()))
     }
     async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure> {
+        self.called("delete").await;
         self.deleted.lock().unwrap().push(key.name.clone());
         self.keys.lock().unwrap().get_mut(&role).unwrap().retain(|seen| seen.key.id != key.id);
         Ok(())
@@ -123,9 +171,11 @@ impl Consumer for Outside {
         Ok(Grade::Read)
     }
     async fn deliver(&self, _: &BTreeMap<Role, Arc<ServiceKey>>) -> Result<Accepted, Failure> {
+        self.called("deliver").await;
         Ok(Accepted::default())
     }
     async fn provision(&self) -> Result<Accepted, Failure> {
+        self.called("provision").await;
         *self.run.lock().unwrap() = 2;
         Ok(Accepted::default())
     }
@@ -184,7 +234,7 @@ impl Scene {
     /// Two keys made by hand that are `days` old.
     fn new(days: i64) -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let clock = Arc::new(Hands(Mutex::new((now, 0))));
+        let clock = Arc::new(Hands::new(now));
         let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
         for role in Role::ALL {
             outside.add(role, KeyName(format!("first-{role}")), now - chrono::TimeDelta::days(days));

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::story;
+use crate::{named, story};
 
 /// How many scenarios there are.
 const ALL: u32 = 54;
@@ -38,70 +38,6 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every source of a test binary; `lib` is the library's own.
-fn sources(binary: &str) -> Vec<(PathBuf, String)> {
-    fn walk(path: &Path, found: &mut Vec<(PathBuf, String)>) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                walk(&entry.unwrap().path(), found);
-            }
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push((path.to_owned(), fs::read_to_string(path).unwrap()));
-        }
-    }
-    let mut found = Vec::new();
-    match binary {
-        "lib" => walk(&root().join("src"), &mut found),
-        name => {
-            let file = root().join(format!("tests/{name}.rs"));
-            walk(if file.exists() { &file } else { Path::new("/nowhere") }, &mut found);
-            let folder = root().join(format!("tests/{name}"));
-            if folder.is_dir() {
-                walk(&folder, &mut found);
-            }
-        }
-    }
-    found
-}
-
-/// Whether `text` has a test of this name: a function under an attribute, one of a property, or one that a macro of
-/// this file is given by name.
-fn has_test(text: &str, name: &str) -> bool {
-    let heads = [format!("fn {name}("), format!("fn {name}<")];
-    let lines: Vec<&str> = text.lines().collect();
-    lines.iter().enumerate().any(|(index, line)| {
-        let line = line.trim_start();
-        if line == format!("{name},") && text.contains("macro_rules!") {
-            return true;
-        }
-        let is_head = heads.iter().any(|head| line.contains(head.as_str()));
-        let above = lines[..index].iter().rev().take_while(|line| {
-            let line = line.trim_start();
-            line.starts_with("#[") || line.starts_with("//")
-        });
-        is_head && above.into_iter().any(|line| line.trim_start().starts_with("#[") && line.contains("test"))
-    })
-}
-
-/// Why `name`, written `binary::path::test`, is no test; `None` where it is one.
-fn missing(name: &str) -> Option<String> {
-    let parts: Vec<&str> = name.split("::").collect();
-    let (Some(binary), Some(test)) = (parts.first(), parts.last()) else { return Some(name.to_owned()) };
-    let files = sources(binary);
-    if files.is_empty() {
-        return Some(format!("`{name}`: there is no test binary `{binary}`"));
-    }
-    let module = parts.get(1).filter(|_| parts.len() > 2);
-    let is_there = files.iter().any(|(path, text)| {
-        let inside = path.components().any(|part| {
-            let part = part.as_os_str().to_string_lossy();
-            module.is_none_or(|module| part.trim_end_matches(".rs") == *module)
-        });
-        inside && has_test(text, test)
-    });
-    (!is_there).then(|| format!("`{name}` is no test"))
-}
-
 /// What is wrong with the list, given the numbers that are told as stories.
 fn problems(index: &Index, told: &BTreeSet<u32>) -> Vec<String> {
     let mut problems = Vec::new();
@@ -126,7 +62,7 @@ fn problems(index: &Index, told: &BTreeSet<u32>) -> Vec<String> {
         if !scenario.says.starts_with("Given ") {
             problems.push(format!("scenario {number} does not say what is given"));
         }
-        problems.extend(scenario.by.iter().filter_map(|name| missing(name)));
+        problems.extend(scenario.by.iter().filter_map(|name| named::missing(&root(), name)));
     }
     problems
 }

@@ -8,6 +8,8 @@
 #[path = "../domain/given.rs"]
 mod given;
 mod index;
+#[path = "../guards/src/named.rs"]
+mod named;
 mod phrases;
 mod scene;
 mod story;

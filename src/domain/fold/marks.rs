@@ -170,6 +170,10 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
                 acquaint(record);
             }
             record.readopt = *wish == Wish::Confirm && matches!(record.stage, Stage::Settled { .. });
+            let changed = record.halt.as_ref().map(|halt| &halt.reason);
+            if matches!(changed, Some(HaltReason::ConsumerChanged { .. })) {
+                record.grade = record.grade.min(Grade::Acted);
+            }
             record.halt = None;
             record.same_secret = None;
             record.trouble = Trouble::default();

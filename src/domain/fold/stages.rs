@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::Timestamp;
 use crate::domain::event::{CONFIRM, Entry, Event, Wish};
-use crate::domain::evidence::{Baseline, Evidence, Watch};
+use crate::domain::evidence::{Baseline, Evidence, Grade, Watch};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
@@ -66,6 +66,7 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
             evidence: Evidence { renewed_at: at, ..*evidence },
             course: course.clone(),
         }),
+        (stage, Event::Wished(Wish::Resume)) if is_changed(record) => proven_anew(stage, at),
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
             retirement: Retirement::new(old.clone(), *evidence),
@@ -81,6 +82,46 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
 /// Whether a person was asked to enter the keys at the consumer.
 fn by_hand(record: &Record) -> bool {
     record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ManualDelivery { .. }))
+}
+
+/// Whether the consumer was seen to be changed by somebody else.
+fn is_changed(record: &Record) -> bool {
+    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ConsumerChanged { .. }))
+}
+
+/// A person saw that the consumer was changed: the proof is void, and sought again.
+fn proven_anew(stage: &Stage, at: Timestamp) -> Option<Stage> {
+    match stage {
+        Stage::Soaking { fresh, old, course, .. } => Some(deliver_again(fresh, old, course)),
+        Stage::Retiring { fresh, retirement, course } if retirement.is_untouched() => {
+            Some(deliver_again(fresh, &retirement.old, course))
+        }
+        Stage::Retiring { fresh, retirement, course } => {
+            let mut next = retirement.clone();
+            // Whatever the consumer was given, it is to deploy without the key that is gone once more.
+            next.evidence.grade = next.evidence.grade.min(Grade::Acted);
+            retiring(fresh, &next, course, &Event::Wished(Wish::Resume), at)
+        }
+        _ => None,
+    }
+}
+
+/// The proof is void: the set in use is delivered and proven again. Nothing is known of what the consumer was at.
+fn deliver_again(fresh: &KeySet, old: &KeySet, course: &Course) -> Stage {
+    match course {
+        Course::Forward => {
+            Stage::Delivering { live: old.clone(), fresh: fresh.clone(), baseline: Baseline::default() }
+        }
+        Course::Back(why) => Stage::Restoring {
+            live: fresh.clone(),
+            fresh: old.clone(),
+            pending: BTreeMap::new(),
+            delivered: true,
+            baseline: Baseline::default(),
+            watch: None,
+            why: why.clone(),
+        },
+    }
 }
 
 fn creating(stage: &Stage, entry: &Entry) -> Option<Stage> {

@@ -127,6 +127,10 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
         let keys = fresh.values().map(|key| key.name.clone()).collect();
         return Plan::halt(HaltReason::ManualDelivery { keys });
     }
+    if let Some(failure) = last.filter(|failure| failure.class == Class::ClientError) {
+        // What was rejected once is not sent again: the next rotation makes fresh keys.
+        return sight.turn_back(format!("the consumer rejects the fresh keys: {failure}"));
+    }
     if let Some((step, cause)) = sight.exhausted() {
         // A login that is refused cannot put the old set back either.
         if last.is_some_and(|failure| failure.class.is_login()) {

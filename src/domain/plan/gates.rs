@@ -1,7 +1,7 @@
 //! What stands before a rotation of one credential begins, for people: the same conditions that [`super::settled`]
 //! plans by. The fleet has gates of its own beside them.
 
-use super::settled::{keys_of, pause, rotation_due};
+use super::settled::{full_instance, keys_of, pause, rotation_due};
 use crate::domain::Timestamp;
 use crate::domain::key::Sightings;
 use crate::domain::policy::Policy;
@@ -68,5 +68,9 @@ fn turned_back(policy: &Policy, record: &Record, now: Timestamp) -> Gate {
 fn room(policy: &Policy, record: &Record, sightings: &Sightings) -> Gate {
     let limit = policy.limits.keys_per_role;
     let most = policy.roles.iter().map(|role| keys_of(record, sightings, *role)).max().unwrap_or(0);
+    if let Some((role, count)) = full_instance(policy, sightings) {
+        let limit = policy.limits.keys_per_instance;
+        return gate("room", false, format!("the instance of `{role}` has {count} of {limit} keys"), None);
+    }
     gate("room", most < limit, format!("{most} of {limit} keys per role exist"), None)
 }

@@ -9,13 +9,18 @@ use crate::domain::key::{Key, KeySet, KeyState};
 use crate::domain::names::Role;
 use crate::domain::observation::{Seen, Verdict};
 use crate::domain::policy::Provision;
-use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, renewals_since_gone, soak_gates};
+use crate::domain::proof::{
+    Gate, Permit, RetireProof, can_exclude, foreign_deployment, renewals_since_gone, soak_gates,
+};
 use crate::domain::stage::{Course, Leaving, Retirement, Stage};
 use crate::domain::{Timestamp, after};
 
 pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
     if let (Some(why), Course::Forward) = (&sight.record.restore, course) {
         return sight.turn_back(format!("a person asked for it: {why}"));
+    }
+    if let Some(deployed_at) = foreign_deployment(sight.policy, sight.record, sight.observation, evidence) {
+        return Plan::halt(HaltReason::ConsumerChanged { deployed_at });
     }
     let (policy, now) = (sight.policy, sight.now);
     let ends = after(evidence.reached_at, policy.soak);
@@ -132,7 +137,7 @@ pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retiremen
     {
         return plan;
     }
-    delete(sight, fresh, role, key)
+    delete(sight, fresh, &retirement.evidence, role, key)
 }
 
 /// Why an old key is left in place. Once a key stays that does less harm, the consumer may live on it, and no proof by
@@ -145,9 +150,12 @@ fn stays(sight: &Sight<'_>, retirement: &Retirement, key: &Key) -> Option<String
     Some(format!("`{left}` stays, so that nothing can show that `{}` is not needed", key.name))
 }
 
-fn delete(sight: &Sight<'_>, fresh: &KeySet, role: Role, key: &Key) -> Plan {
+fn delete(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, role: Role, key: &Key) -> Plan {
     if let Some((step, cause)) = sight.exhausted() {
         return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+    }
+    if let Some(deployed_at) = foreign_deployment(sight.policy, sight.record, sight.observation, evidence) {
+        return Plan::halt(HaltReason::ConsumerChanged { deployed_at });
     }
     match RetireProof::of(sight.policy, sight.record, sight.observation, role, sight.now) {
         Ok(proof) => {
@@ -208,7 +216,7 @@ fn leave(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, leaving: &L
             if lagging {
                 return sight.poll("going", format!("`{}` may still be listed for a while", key.name));
             }
-            delete(sight, fresh, role, key)
+            delete(sight, fresh, &retirement.evidence, role, key)
         }
     }
 }
@@ -257,7 +265,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });
-            proving::works(sight, watch, fresh, basis, give_up, || excluded(sight, retirement, basis))
+            proving::works(sight, watch, fresh, basis, give_up, || excluded(sight, basis))
         }
         Judgement::Fails(detail) => proving::fails(sight, watch, detail, |detail| {
             Plan::note(Event::ExclusionFailed { detail: detail.clone() }, "exclusion-failed", detail)
@@ -267,13 +275,8 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
     })
 }
 
-fn excluded(sight: &Sight<'_>, retirement: &Retirement, basis: Basis) -> Plan {
-    let evidence = Evidence {
-        grade: Grade::Excluded,
-        basis,
-        reached_at: retirement.evidence.reached_at,
-        renewed_at: sight.now,
-    };
+fn excluded(sight: &Sight<'_>, basis: Basis) -> Plan {
+    let evidence = Evidence { grade: Grade::Excluded, basis, reached_at: sight.now, renewed_at: sight.now };
     Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
 }
 

@@ -270,6 +270,26 @@ pub(super) fn pause(policy: &Policy, record: &Record, now: Timestamp) -> Option<
 }
 
 fn no_room(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
+    if let Some((role, count)) = full_instance(sight.policy, sightings) {
+        let limit = sight.policy.limits.keys_per_instance;
+        let text = format!(
+            "the service instance of `{role}` has {count} keys and takes {limit}: a rotation would use its last place"
+        );
+        let what = format!("delete keys of the `{role}` instance that nobody uses, or have its quota raised");
+        return Some(Plan::rest(NextLook::Schedule, "no-room", text).person(what));
+    }
+    full_house(sight, sightings)
+}
+
+/// The role whose service instance has at most one place left, and how many keys it has. The last place is left to
+/// whoever needs it in an emergency.
+pub(super) fn full_instance(policy: &Policy, sightings: &Sightings) -> Option<(Role, usize)> {
+    let count = |role: Role| sightings.get(&role).map_or(0, Vec::len);
+    let full = |role: &Role| count(*role) + 1 >= policy.limits.keys_per_instance;
+    policy.roles.iter().copied().find(full).map(|role| (role, count(role)))
+}
+
+fn full_house(sight: &Sight<'_>, sightings: &Sightings) -> Option<Plan> {
     let crowded =
         |role: &&Role| keys_of(sight.record, sightings, **role) + 1 > sight.policy.limits.keys_per_role;
     let role = sight.policy.roles.iter().find(crowded)?;

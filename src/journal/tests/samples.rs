@@ -57,6 +57,7 @@ samples! {
         HaltReason::ManualDelivery { .. } => [HaltReason::ManualDelivery { keys: vec![name(), name()] }],
         HaltReason::Indeterminate => [HaltReason::Indeterminate],
         HaltReason::ExclusionFailed { .. } => [HaltReason::ExclusionFailed { detail: text() }],
+        HaltReason::ConsumerChanged { .. } => [HaltReason::ConsumerChanged { deployed_at: instant() }],
         HaltReason::RestoreFailed { .. } => [HaltReason::RestoreFailed { detail: text() }],
         HaltReason::OldKeyStillWorks { .. } => [HaltReason::OldKeyStillWorks { role: Role::Ciapi }],
         HaltReason::SameSecret { .. } => [HaltReason::SameSecret { role: Role::Ciapi }],

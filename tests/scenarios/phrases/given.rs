@@ -107,6 +107,19 @@ pub(super) const PHRASES: &[Phrase] = &[
         scene.world.script.troubles.clear();
         Ok(())
     }),
+    ("the issuer has {} more {} keys that nobody manages", |scene, values| {
+        let (now, role) = (scene.world.now, role(values[1])?);
+        for one in 0..number(values[0])? {
+            scene.world.add(role, KeyName(format!("by-hand-{one}")), now);
+        }
+        Ok(())
+    }),
+    ("the tenant names the keys in use", |scene, _| {
+        for role in Role::ALL {
+            scene.world.policy.in_use.insert(role, KeyName(format!("first-{role}")));
+        }
+        Ok(())
+    }),
     ("the issuer has a {} key with our prefix that belongs to another credential", |scene, values| {
         let (now, role) = (scene.world.now, role(values[0])?);
         let other = "other/dataplane".parse().map_err(|why| format!("{why}"))?;
@@ -151,6 +164,8 @@ fn setting(scene: &mut Scene, values: &[&str]) -> Result<(), String> {
     let time: Result<Duration, String> = span(values[1]);
     match values[0] {
         "soak" => policy.soak = time?,
+        "poll" => policy.poll = time?,
+        "keys-per-instance" => policy.limits.keys_per_instance = number(values[1])? as usize,
         "lead" => policy.lead = time?,
         "token-life" => policy.token_life = time?,
         "provision" => {

@@ -45,6 +45,10 @@ pub(super) const PHRASES: &[Phrase] = &[
         let gone = scene.first.values().find(|id| !scene.world.exists(id));
         ensure(gone.is_none(), || format!("{gone:?} is gone"))
     }),
+    ("nothing of ours is left at the issuer", |scene, _| {
+        let ours = scene.world.keys.values().flatten().find(|seen| seen.key.name.parse_ours().is_some());
+        ensure(ours.is_none(), || format!("{ours:?} is left"))
+    }),
     ("the issuer has {} {} keys", |scene, values| {
         let found = scene.world.keys[&role(values[1])?].len();
         ensure(found == number(values[0])? as usize, || format!("it has {found}"))

@@ -4,7 +4,7 @@ use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::stage::{Phase, Stage};
 
-use super::{Phrase, delta, ensure, number, phase};
+use super::{Phrase, delta, ensure, number, phase, role};
 use crate::scene::Scene;
 
 pub(super) const PHRASES: &[Phrase] = &[
@@ -61,6 +61,20 @@ pub(super) const PHRASES: &[Phrase] = &[
     ("SIGUSR1 arrives {} times", |scene, values| {
         for _ in 0..number(values[0])? {
             push(scene);
+        }
+        Ok(())
+    }),
+    ("somebody gives the consumer the first keys by hand and deploys it", |scene, _| {
+        scene.world.held = scene.first.clone();
+        scene.world.deployed_at = scene.world.now;
+        Ok(())
+    }),
+    ("{} {} keys that nobody manages are deleted at the issuer", |scene, values| {
+        let (many, role) = (number(values[0])?, role(values[1])?);
+        let keys = scene.world.keys.get_mut(&role).ok_or("there are none")?;
+        for _ in 0..many {
+            let last = keys.iter().rposition(|seen| seen.key.name.0.starts_with("by-hand-"));
+            keys.remove(last.ok_or("there are none")?);
         }
         Ok(())
     }),
