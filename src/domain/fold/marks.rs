@@ -170,6 +170,10 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
                 acquaint(record);
             }
             record.readopt = *wish == Wish::Confirm && matches!(record.stage, Stage::Settled { .. });
+            if record.readopt {
+                // Whatever rotation was under way is given up.
+                (record.restore, record.turned_back) = (None, None);
+            }
             record.halt = None;
             record.same_secret = None;
             record.trouble = Trouble::default();
