@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm guards
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,6 +15,9 @@ test: setup      ## every test
 
 check: setup     ## format, lints, docs, house rules
 	@deploy/scripts/check
+
+simulate:        ## deterministic simulation: SEEDS=n fresh ones, or SEED=s replayed with its timeline
+	@deploy/scripts/simulate
 
 bench:           ## speed and memory
 	@deploy/scripts/bench

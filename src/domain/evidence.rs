@@ -250,7 +250,9 @@ pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Tim
             return if now >= watch.deadline(policy) { Judgement::Indeterminate } else { Judgement::Waiting };
         }
     }
-    if !watch.moving && under_way {
+    // Whoever is at work again after it was seen to work or to fail has come to no end yet.
+    let ended = watch.worked.is_some() || watch.faltered_at.is_some();
+    if under_way && (!watch.moving || ended) {
         return Judgement::Moves;
     }
     if !must_post_first

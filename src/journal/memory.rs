@@ -20,6 +20,7 @@ pub struct MemoryJournal {
     store: Arc<Mutex<Store>>,
 }
 
+#[derive(Clone)]
 struct Store {
     entries: Vec<(Entry, Line, Head)>,
     head: Head,
@@ -48,6 +49,11 @@ impl MemoryJournal {
     /// An empty journal.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Another journal that holds the same: a backup, or the disk of a clone.
+    pub fn copy(&self) -> Self {
+        Self { store: Arc::new(Mutex::new(self.store().clone())) }
     }
 
     /// Makes the next `appends` fail as if the disk were full: nothing is written.
@@ -117,10 +123,10 @@ impl Journal for MemoryJournal {
 
     async fn read(&self, tenant: Option<&TenantId>, after: u64) -> Result<Vec<Entry>, JournalError> {
         let store = self.store();
-        let wanted = |entry: &&Entry| {
-            entry.sequence > after && tenant.is_none_or(|tenant| entry.credential.tenant == *tenant)
-        };
-        Ok(store.entries.iter().map(|(entry, ..)| entry).filter(wanted).cloned().collect())
+        // The numbers run from 1 without a gap.
+        let known = usize::try_from(after).unwrap_or(usize::MAX).min(store.entries.len());
+        let wanted = |entry: &&Entry| tenant.is_none_or(|tenant| entry.credential.tenant == *tenant);
+        Ok(store.entries[known..].iter().map(|(entry, ..)| entry).filter(wanted).cloned().collect())
     }
 
     async fn acquire(

@@ -3,6 +3,7 @@
 
 mod asking;
 mod backoff;
+mod bereft;
 mod corners;
 mod evidence;
 mod fleet;

@@ -174,6 +174,10 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
             if matches!(changed, Some(HaltReason::ConsumerChanged { .. })) {
                 record.grade = record.grade.min(Grade::Acted);
             }
+            if record.readopt {
+                // Whatever rotation was under way is given up.
+                (record.restore, record.turned_back) = (None, None);
+            }
             record.halt = None;
             record.same_secret = None;
             record.trouble = Trouble::default();

@@ -18,6 +18,10 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         (Stage::Settled { .. }, Event::Adopted { live, .. }) if record.readopt => {
             Some(Stage::Settled { live: live.clone() })
         }
+        // A person put other keys in place of those that went: the rotation is given up, and they are looked for.
+        (stage, Event::Wished(Wish::Confirm)) if is_bereft(record) => {
+            Some(Stage::Settled { live: stage.in_use().clone() })
+        }
         (Stage::Settled { live }, Event::Begun { names, .. }) => Some(Stage::Creating {
             live: live.clone(),
             names: names.clone(),
@@ -77,6 +81,11 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         }
         (stage, event) => turned_back(stage, event),
     }
+}
+
+/// Whether a key in use went without rekeyd.
+fn is_bereft(record: &Record) -> bool {
+    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::LiveKeyGone { .. }))
 }
 
 /// Whether a person was asked to enter the keys at the consumer.
@@ -182,7 +191,10 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
         Event::StepFailed { step, failure, .. } if step == CONFIRM && !failure.class.is_passing() => {
             watch.start_over(watch.faltered_at);
         }
-        Event::Moving => watch.moving = true,
+        Event::Moving => {
+            watch.moving = true;
+            watch.start_over(None);
+        }
         Event::CannotProvision => watch.cannot_post = true,
         Event::Provisioned { baseline, upstream_at } => {
             watch.posted_at = Some(at);
@@ -298,7 +310,13 @@ fn retiring(
             next.proven_since = true;
             next.watch = None;
         }
-        Event::CannotProvision => next.cannot_redeploy = true,
+        Event::CannotProvision => {
+            // Where the proof is needed all the same, a run that a person starts will do.
+            let mut watch = Watch::new(at, at, Baseline::default());
+            watch.cannot_post = true;
+            next.watch = Some(watch);
+            next.cannot_redeploy = true;
+        }
         Event::Rested { .. }
         | Event::Moving
         | Event::Works { .. }

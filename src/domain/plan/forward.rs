@@ -188,6 +188,9 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
     if let Some(why) = &sight.record.restore {
         return sight.turn_back(format!("a person asked for it: {why}"));
     }
+    if let Some(Absent::Surely(name)) = absent(sight, fresh) {
+        return sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"));
+    }
     match judge(sight.policy, watch, sight.observation, sight.now) {
         Judgement::Rests => rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),

@@ -272,7 +272,8 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
         | Stage::Restoring { delivered: false, .. }
         | Stage::Restoring { watch: None, .. } => Looks { keys: true, ..Looks::default() },
         Stage::Testing { .. } | Stage::Provisioning { .. } | Stage::Restoring { .. } => {
-            Looks { keys: false, status: true, content: true }
+            // A key that cannot be read or used may be gone.
+            Looks { keys: record.trouble.failures > 0, status: true, content: true }
         }
         Stage::Soaking { .. } | Stage::Retiring { .. } => Looks { keys: true, status: true, content: true },
     }
@@ -284,7 +285,10 @@ pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation,
     if let Some(refusal) = refusal::refusal(policy, record, now) {
         return refusal;
     }
-    if let Some(halt) = refusal::stranger(record, observation) {
+    let halt = refusal::stranger(record, observation)
+        .or_else(|| refusal::bereft(policy, record, observation, now))
+        .or_else(|| refusal::worn_out(policy, record, now));
+    if let Some(halt) = halt {
         return Plan::halt(halt);
     }
     let sight = Sight { policy, record, observation, now };

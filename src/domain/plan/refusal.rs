@@ -37,6 +37,39 @@ pub(super) fn stranger(record: &Record, observation: &Observation) -> Option<Hal
     settled::stranger(record, sightings)
 }
 
+/// A key in use that is gone after the proof: what the consumer works with, and rekeyd did not delete it. Nothing goes on
+/// by itself from there. Who asked for the way back gets that.
+pub(super) fn bereft(
+    policy: &Policy,
+    record: &Record,
+    observation: &Observation,
+    now: Timestamp,
+) -> Option<HaltReason> {
+    let proven = matches!(
+        record.stage,
+        Stage::Soaking { .. } | Stage::Retiring { .. } | Stage::Restoring { watch: Some(_), .. }
+    );
+    // A fresh key may be listed late.
+    let listed = now >= after(record.entered_at, policy.lag);
+    let sightings = observation.keys.known().filter(|_| proven && listed && record.restore.is_none())?;
+    settled::missing(record.stage.in_use(), sightings)
+}
+
+/// A step that fails and fails, long after its stage should have been over. What passes by itself has passed by then.
+pub(super) fn worn_out(policy: &Policy, record: &Record, now: Timestamp) -> Option<HaltReason> {
+    let lasts = matches!(
+        record.stage,
+        Stage::Provisioning { .. } | Stage::Soaking { .. } | Stage::Retiring { .. } | Stage::Restoring { .. }
+    );
+    let trouble = &record.trouble;
+    let late = now >= after(record.deadline(policy)?, policy.limits.stage_time);
+    let first = trouble.first.as_ref().filter(|_| lasts && late)?;
+    (trouble.failures >= policy.limits.attempts).then(|| HaltReason::AttemptsExhausted {
+        step: trouble.step.clone().unwrap_or_default(),
+        cause: first.cause.clone(),
+    })
+}
+
 /// Until when the failures of a step may be waited for: the stage's own limit, or while settled the end of the keys.
 pub(super) fn time_limit(policy: &Policy, record: &Record) -> Option<Timestamp> {
     match &record.stage {

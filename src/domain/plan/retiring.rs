@@ -245,10 +245,6 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         if sight.record.is_held(sight.now) {
             return Some(sight.held("held: the proof by exclusion waits"));
         }
-        if retirement.cannot_redeploy {
-            let cause = "the consumer was asked to provision before and cannot be asked now".to_owned();
-            return Some(Plan::halt(HaltReason::AttemptsExhausted { step: "provision".to_owned(), cause }));
-        }
         if sight.policy.provision == Provision::Never {
             let text = "the proof by exclusion needs a deployment, which is no longer allowed";
             let plan = sight.seldom("no-deployment", text);

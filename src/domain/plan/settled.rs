@@ -141,7 +141,7 @@ pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
 }
 
 /// A key in use that is gone, which cannot be if only we were at work.
-fn missing(live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
+pub(super) fn missing(live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
     for (role, key) in live {
         let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
         if !seen.iter().any(|sighting| sighting.key.id == key.id) {

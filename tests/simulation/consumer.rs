@@ -1,0 +1,221 @@
+//! The consumer as it truly is: the pair it holds, the pair it deployed last, and its runs.
+
+use rekeyd::domain::names::Role;
+
+use super::time::{DAY, HOUR, MINUTE, Millis, SECOND};
+
+/// One key per role, by its place in the tenant's book of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) ciapi: usize,
+    pub(crate) cirt: usize,
+}
+
+impl Pair {
+    pub(crate) fn of(self, role: Role) -> usize {
+        match role {
+            Role::Ciapi => self.ciapi,
+            Role::Cirt => self.cirt,
+        }
+    }
+}
+
+/// How a tenant's outside world behaves.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way to misbehave, and any go together")]
+pub(crate) struct Manners {
+    /// A delivery is answered with 200 and nothing is taken over.
+    pub(crate) ignores_put: bool,
+    /// Only the `cirt` entry of a delivery is taken over.
+    pub(crate) takes_cirt_only: bool,
+    /// There is no endpoint to deliver to.
+    pub(crate) no_put: bool,
+    /// There is no endpoint to provision with.
+    pub(crate) no_post: bool,
+    /// A delivery starts a run.
+    pub(crate) runs_on_put: bool,
+    /// Runs never end.
+    pub(crate) stuck: bool,
+    /// So many of the coming runs fail although the credential is fine.
+    pub(crate) fail_next: u32,
+    /// The previous end is shown for so many looks after a run began.
+    pub(crate) stale_looks: u32,
+    /// How long a run takes at most.
+    pub(crate) run_time: Millis,
+    /// Its answers say when.
+    pub(crate) tells_time: bool,
+    /// How far its clock is ahead.
+    pub(crate) skew: i64,
+    /// A token lives so long: a run succeeds with a key that was deleted a shorter time ago.
+    pub(crate) token_life: Millis,
+    /// A delivery is taken over so much later than it is answered, at most.
+    pub(crate) put_delay: Millis,
+    /// Every key of an instance has the same secret.
+    pub(crate) same_secret: bool,
+    /// Deleted keys go on working.
+    pub(crate) undying: bool,
+    /// Lists lag behind by at most this.
+    pub(crate) list_lag: Millis,
+    /// A fresh key is refused for at most this.
+    pub(crate) propagation: Millis,
+    /// While a run is under way one look in so many shows another state than the true one. Zero is never.
+    pub(crate) flaps: u64,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            ignores_put: false,
+            takes_cirt_only: false,
+            no_put: false,
+            no_post: false,
+            runs_on_put: false,
+            stuck: false,
+            fail_next: 0,
+            stale_looks: 0,
+            run_time: 15 * MINUTE,
+            tells_time: false,
+            skew: 0,
+            token_life: 12 * HOUR,
+            put_delay: 0,
+            same_secret: false,
+            undying: false,
+            list_lag: 30 * SECOND,
+            propagation: 18 * SECOND,
+            flaps: 0,
+        }
+    }
+}
+
+/// A run under way.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    pair: Pair,
+    began: Millis,
+    began_tick: u64,
+    ready: Millis,
+}
+
+/// What a look shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Running,
+    Ended { well: bool },
+}
+
+/// What the consumer is and has done.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) held: Pair,
+    /// The held pair was entered by a person.
+    pub(crate) held_by_hand: bool,
+    pub(crate) deployed: Pair,
+    pub(crate) deployed_at: Millis,
+    /// A run that began after the held pair was stored has succeeded with it.
+    pub(crate) proven: bool,
+    /// A run has come to a good end since the last delivery, with whatever pair.
+    pub(crate) looked_proven: bool,
+    /// The tick at which the last successful run with the held pair began.
+    pub(crate) success_tick: Option<u64>,
+    /// The tick of the last delivery that was answered with 200 and not, or not wholly, taken over.
+    pub(crate) ignored_tick: Option<u64>,
+    run: Option<Run>,
+    last: (bool, Millis),
+    stale_looks: u32,
+    late_put: Option<(Millis, Pair)>,
+}
+
+impl Consumer {
+    pub(crate) fn onboarded(pair: Pair) -> Self {
+        Self {
+            held: pair,
+            held_by_hand: false,
+            deployed: pair,
+            deployed_at: 0,
+            proven: true,
+            looked_proven: true,
+            success_tick: None,
+            ignored_tick: None,
+            run: None,
+            last: (true, 0),
+            stale_looks: 0,
+            late_put: None,
+        }
+    }
+
+    /// What happens next by itself, and when.
+    pub(crate) fn next_event(&self, manners: &Manners) -> Option<Millis> {
+        let run = self.run.filter(|_| !manners.stuck).map(|run| run.ready);
+        let put = self.late_put.map(|(at, _)| at);
+        [run, put].into_iter().flatten().min()
+    }
+
+    /// The delivery that is due to be taken over at `now`.
+    pub(crate) fn take_late_put(&mut self, now: Millis) -> Option<Pair> {
+        let (_, pair) = self.late_put.filter(|(at, _)| *at <= now)?;
+        self.late_put = None;
+        Some(pair)
+    }
+
+    pub(crate) fn take_later(&mut self, at: Millis, pair: Pair) {
+        self.late_put = Some((at, pair));
+    }
+
+    /// Stores a pair. The same pair again changes nothing.
+    pub(crate) fn store(&mut self, pair: Pair, by_hand: bool) {
+        if pair != self.held {
+            self.held = pair;
+            self.held_by_hand = by_hand;
+            self.proven = false;
+            self.success_tick = None;
+            self.ignored_tick = None;
+        }
+    }
+
+    /// Begins a run with the pair that is stored now; one under way is replaced.
+    pub(crate) fn start_run(&mut self, manners: &Manners, now: Millis, tick: u64, takes: Millis) {
+        self.stale_looks = manners.stale_looks;
+        self.run = Some(Run { pair: self.held, began: now, began_tick: tick, ready: now + takes });
+    }
+
+    /// The pair of the run that is due to end at `now`.
+    pub(crate) fn run_to_end(&self, manners: &Manners, now: Millis) -> Option<Pair> {
+        self.run.filter(|run| !manners.stuck && run.ready <= now).map(|run| run.pair)
+    }
+
+    /// Ends the run. `works` says whether its `ciapi` key was accepted.
+    pub(crate) fn end_run(&mut self, manners: &mut Manners, works: bool) {
+        let Some(run) = self.run.take() else { return };
+        let unlucky = manners.fail_next > 0;
+        manners.fail_next = manners.fail_next.saturating_sub(1);
+        let well = works && !unlucky;
+        self.last = (well, run.ready);
+        if !well {
+            return;
+        }
+        self.looked_proven = true;
+        self.deployed_at = run.ready;
+        self.deployed = run.pair;
+        if run.pair == self.held {
+            self.proven = true;
+            self.success_tick = Some(run.began_tick);
+        }
+    }
+
+    /// A look at the status: what it shows, and since when.
+    pub(crate) fn look(&mut self) -> (Shown, Millis) {
+        let ended = (Shown::Ended { well: self.last.0 }, self.last.1);
+        let Some(run) = self.run else { return ended };
+        if self.stale_looks > 0 {
+            self.stale_looks -= 1;
+            return ended;
+        }
+        (Shown::Running, run.began)
+    }
+}
+
+/// The longest a delivery may be taken over after its answer, and still be of the kind the product is made for.
+pub(crate) const LONGEST_PUT_DELAY: Millis = 10 * MINUTE;
+
+/// No token lives longer than this; the policy says the same.
+pub(crate) const LONGEST_TOKEN_LIFE: Millis = DAY;

@@ -1,0 +1,181 @@
+//! What counts: the books of truth. Every change of a tenant goes through here and is judged at the moment of its effect,
+//! by what is true and not by what anybody was told. The rules are those of the sandbox's books.
+
+use rekeyd::domain::names::Role;
+
+use super::consumer::Pair;
+use super::tenant::{By, Key, Maker, Tenant};
+use super::time::Millis;
+
+/// Something worth writing down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// What it is called.
+    pub(crate) kind: &'static str,
+    /// Whether it must never happen.
+    pub(crate) is_violation: bool,
+    /// To what.
+    pub(crate) text: String,
+}
+
+pub(crate) fn violation(kind: &'static str, text: impl Into<String>) -> Finding {
+    Finding { kind, is_violation: true, text: text.into() }
+}
+
+pub(crate) fn note(kind: &'static str, text: impl Into<String>) -> Finding {
+    Finding { kind, is_violation: false, text: text.into() }
+}
+
+impl Tenant {
+    /// Lets happen what happens by itself until `now`.
+    pub(crate) fn settle(&mut self, now: Millis, found: &mut Vec<Finding>) {
+        while let Some(at) = self.consumer.next_event(&self.manners).filter(|at| *at <= now) {
+            if let Some(pair) = self.consumer.take_late_put(at) {
+                self.consumer.store(pair, false);
+                self.reckon(By::Rekeyd, found);
+                if self.manners.runs_on_put {
+                    self.run(at);
+                }
+            } else if let Some(pair) = self.consumer.run_to_end(&self.manners, at) {
+                let works = self.gets_token(pair.ciapi, at);
+                self.consumer.end_run(&mut self.manners, works);
+            }
+        }
+    }
+
+    /// Whether the consumer has a token for this key at `at`: a fresh one, or an old one that still lives.
+    fn gets_token(&self, place: usize, at: Millis) -> bool {
+        let cached = self.keys[place].deleted.is_some_and(|(gone, ..)| at < gone + self.manners.token_life);
+        self.accepts(place) || cached
+    }
+
+    /// A pair is put into the consumer's hands.
+    pub(crate) fn put(&mut self, pair: Pair, by: By, found: &mut Vec<Finding>) {
+        self.next_tick();
+        self.keys[pair.ciapi].delivered = true;
+        self.keys[pair.cirt].delivered = true;
+        self.consumer.store(pair, by == By::Hand);
+        self.reckon(by, found);
+    }
+
+    /// Looks for a consumer that has come to hold a dead `cirt` key.
+    pub(crate) fn reckon(&mut self, cause: By, found: &mut Vec<Finding>) {
+        let held = self.consumer.held;
+        self.keys[held.cirt].held_with.insert(held.ciapi);
+        let dead = !self.accepts(held.cirt);
+        if dead && !self.locked_out {
+            let key = &self.keys[held.cirt];
+            let text = format!("t{}: the consumer holds `{}`, which is dead", self.number, key.name);
+            // Who deletes the key by hand, or enters it by hand, has brought it about himself.
+            let by_hand = cause == By::Hand || key.was_deleted_by(By::Hand) || self.consumer.held_by_hand;
+            found.push(if by_hand { note("lockout by hand", text) } else { violation("lockout", text) });
+        }
+        self.locked_out = dead;
+    }
+
+    /// Deletes a key. `lingers` is how long lists still show it, `works` how long a token is still had with it.
+    pub(crate) fn delete(
+        &mut self,
+        place: usize,
+        by: By,
+        now: Millis,
+        (lingers, works): (Millis, Millis),
+        found: &mut Vec<Finding>,
+    ) {
+        if self.keys[place].deleted.is_some() {
+            return;
+        }
+        if by == By::Rekeyd
+            && let Some((kind, why)) = self.judge(&self.keys[place])
+        {
+            let text = format!("t{}: `{}` was deleted: {why}", self.number, self.keys[place].name);
+            let tolerated = kind == CIAPI_RISKED;
+            found.push(if tolerated { note(kind, text) } else { violation(kind, text) });
+        }
+        let tick = self.next_tick();
+        let key = &mut self.keys[place];
+        key.deleted = Some((now, tick, by));
+        key.lingers_until = now + lingers;
+        key.refused_from = now + works;
+        self.reckon(by, found);
+    }
+
+    fn holds(&self, key: &Key) -> bool {
+        let held = &self.keys[self.consumer.held.of(key.role)];
+        held.secret_number == key.secret_number
+    }
+
+    /// What has to be said about the deletion of `key` by rekeyd right now.
+    fn judge(&self, key: &Key) -> Option<(&'static str, &'static str)> {
+        match key.maker {
+            Maker::Foreign => Some(("foreign deletion", "it was somebody else's")),
+            _ if !key.delivered => None,
+            _ if self.holds(key) => self.judge_held(key),
+            _ => self.judge_released(key).map(|why| ("unproven deletion", why)),
+        }
+    }
+
+    /// The consumer holds the key: only a `ciapi` key may be risked, to find out a consumer that ignores
+    /// deliveries, and only after a run that looked like a success.
+    fn judge_held(&self, key: &Key) -> Option<(&'static str, &'static str)> {
+        let another = |other: &Key| other.name != key.name && self.holds(other) && other.is_alive();
+        if self.keys.iter().any(|other| other.role == key.role && another(other)) {
+            return None;
+        }
+        // What a person entered behind rekeyd's back cannot be seen at the consumer.
+        if self.consumer.held_by_hand {
+            return Some((CIAPI_RISKED, "a person had entered it"));
+        }
+        if key.role == Role::Ciapi && (self.told || self.forgetful) {
+            return Some((CIAPI_RISKED, "a person, or an old journal, had said that it is not held"));
+        }
+        let looked_proven = match (self.consumer.ignored_tick, self.consumer.success_tick) {
+            (Some(ignored), Some(success)) => success > ignored,
+            _ => false,
+        };
+        if key.role == Role::Ciapi && looked_proven {
+            return Some((CIAPI_RISKED, "the consumer had ignored its successor"));
+        }
+        Some(("unproven deletion", "the consumer holds it"))
+    }
+
+    /// The consumer does not hold the key: has it proved that it can do without?
+    fn judge_released(&self, key: &Key) -> Option<&'static str> {
+        if !self.accepts(self.consumer.held.of(key.role)) {
+            // Where a person killed the successor, nothing is made worse.
+            let by_hand = self.keys[self.consumer.held.of(key.role)].was_deleted_by(By::Hand);
+            return (!by_hand).then_some("the successor that the consumer holds does not work");
+        }
+        if key.role == Role::Ciapi && self.consumer.looked_proven {
+            // A run came to a good end since the delivery; that it was with another pair cannot be seen. Only deployments
+            // are at stake, and the proof by exclusion finds it out before the `cirt` key goes.
+            return None;
+        }
+        if !self.consumer.proven && !self.consumer.held_by_hand {
+            return Some("no run has succeeded with the pair that the consumer holds");
+        }
+        let can_redeploy = !self.manners.no_post;
+        if key.role == Role::Cirt && can_redeploy && !self.consumer.held_by_hand && !self.meddled {
+            return self.judge_exclusion(key);
+        }
+        None
+    }
+
+    /// A run must have succeeded that began after every `ciapi` key was gone that the consumer held with this one.
+    fn judge_exclusion(&self, key: &Key) -> Option<&'static str> {
+        let held = self.keys[self.consumer.held.ciapi].secret_number;
+        let partners = key.held_with.iter().map(|place| &self.keys[*place]);
+        for partner in partners.filter(|partner| partner.secret_number != held) {
+            let Some((_, gone, _)) = partner.deleted else {
+                return Some("a `ciapi` key that the consumer held with it is still there");
+            };
+            if self.consumer.success_tick.is_none_or(|success| success <= gone) {
+                return Some("no run has succeeded since the `ciapi` key of the same pair was deleted");
+            }
+        }
+        None
+    }
+}
+
+/// A consumer that ignores deliveries is found out at the price of deployments; the books count it.
+const CIAPI_RISKED: &str = "ciapi deleted while held";

@@ -1,0 +1,156 @@
+//! Deterministic simulation: the real engine, years of virtual time, an outside world that lies, dies and dawdles.
+//!
+//! A seed draws a story ([`story`]): tenants, instances, how each consumer misbehaves, how bad the weather is. The
+//! instances ([`hosts`]) run the product's own engine on a journal ([`store`]) and on ports ([`ports`]) behind which
+//! stands the truth ([`tenant`], [`consumer`], [`request`]). The books ([`judge`]) judge every change at its effect. Once
+//! the faults are over, somebody ([`helper`]) does what each halt asks for, and everything must come to rest ([`run`]).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chance;
+mod consumer;
+mod faults;
+mod helper;
+mod hosts;
+mod judge;
+mod operators;
+mod ports;
+mod request;
+mod run;
+mod sim;
+mod store;
+mod story;
+mod tenant;
+mod time;
+mod upgrade;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rekeyd::clock::{Clock, SystemClock};
+
+use chance::mix;
+use run::{Outcome, run};
+
+/// A number from the environment, decimal or hexadecimal.
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    let parsed =
+        text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
+    Some(parsed.unwrap_or_else(|_| panic!("{name}: `{text}` is no number")))
+}
+
+/// What came of many seeds.
+#[derive(Default)]
+struct Sum {
+    seeds: usize,
+    rotations: u64,
+    violations: usize,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.rotations += outcome.rotations;
+        for (what, count) in outcome.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        self.seeds += 1;
+        if self.seeds.is_multiple_of(5000) {
+            println!(
+                "simulate: so far seeds={} rotations={} violations={}",
+                self.seeds, self.rotations, self.violations
+            );
+        }
+        self.violations += outcome.violations.len();
+        if !outcome.violations.is_empty() && self.violations < 500 {
+            println!("{}\n  replay: make simulate SEED={seed:#x}", outcome.violations.join("\n"));
+        }
+    }
+}
+
+/// Runs `seeds` on all cores.
+fn run_all(seeds: &[u64]) -> Sum {
+    let sum = Mutex::new(Sum::default());
+    let next = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) =
+                    seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
+                {
+                    let outcome = run(*seed, false);
+                    sum.lock().unwrap().add(*seed, outcome);
+                }
+            });
+        }
+    });
+    sum.into_inner().unwrap()
+}
+
+/// The table of named seeds: `seed name what-it-was`, one a line.
+fn named() -> Vec<(u64, &'static str)> {
+    let lines = include_str!("seeds").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let parse = |line: &'static str| {
+        let (seed, name) = line.split_once(' ').unwrap();
+        (u64::from_str_radix(seed.strip_prefix("0x").unwrap(), 16).unwrap(), name)
+    };
+    lines.map(parse).collect()
+}
+
+#[test]
+fn every_bug_that_was_found_stays_closed() {
+    for (seed, name) in named() {
+        let outcome = run(seed, false);
+        assert!(outcome.violations.is_empty(), "{seed:#x} {name}\n{}", outcome.violations.join("\n"));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_timeline() {
+    for seed in 0..3 {
+        let (one, two) = (run(seed, true), run(seed, true));
+        assert!(one.timeline.len() > 1000, "{seed}: {} lines", one.timeline.len());
+        for (left, right) in one.timeline.iter().zip(&two.timeline) {
+            assert_eq!(left, right, "{seed}");
+        }
+        assert_eq!((one.hash, one.timeline.len()), (two.hash, two.timeline.len()), "{seed}");
+        // Who writes the timeline does not change it.
+        assert_eq!(one.hash, run(seed, false).hash, "{seed}");
+    }
+}
+
+#[test]
+fn fresh_seeds() {
+    if let Some(seed) = number("SIMULATE_SEED") {
+        return replay(seed);
+    }
+    // Without `make`, which asks for more, this runs as it was built for all other tests: slowly.
+    let count = number("SIMULATE_SEEDS").unwrap_or(10);
+    let base = number("SIMULATE_BASE").unwrap_or_else(|| SystemClock::new().nonce());
+    println!("simulate: base seed {base:#x}");
+    let seeds: Vec<u64> = (0..count).map(|index| mix(base.wrapping_add(index))).collect();
+    let sum = run_all(&seeds);
+    for (what, count) in &sum.counts {
+        println!("{count:>10} {what}");
+    }
+    println!("simulate: seeds={count} rotations={} violations={}", sum.rotations, sum.violations);
+    assert_eq!(sum.violations, 0);
+}
+
+fn replay(seed: u64) {
+    let outcome = run(seed, true);
+    if let Ok(path) = std::env::var("SIMULATE_JOURNAL") {
+        // A fixture of today's journal, for the upgrades to come.
+        let lines: Vec<String> =
+            outcome.journal.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+        std::fs::write(path, lines.join("\n") + "\n").unwrap();
+    }
+    for line in &outcome.timeline {
+        println!("{line}");
+    }
+    println!("{:?}", outcome.counts);
+    println!("simulate: seeds=1 rotations={} violations={}", outcome.rotations, outcome.violations.len());
+    assert!(outcome.violations.is_empty(), "{}", outcome.violations.join("\n"));
+}
