@@ -52,6 +52,7 @@ impl MemoryJournal {
     }
 
     /// Another journal that holds the same: a backup, or the disk of a clone.
+    #[must_use]
     pub fn copy(&self) -> Self {
         Self { store: Arc::new(Mutex::new(self.store().clone())) }
     }
