@@ -312,9 +312,7 @@ fn retiring(
         }
         Event::CannotProvision => {
             // Where the proof is needed all the same, a run that a person starts will do.
-            let mut watch = Watch::new(at, at, Baseline::default());
-            watch.cannot_post = true;
-            next.watch = Some(watch);
+            next.watch = Some(Watch { cannot_post: true, ..Watch::new(at, at, Baseline::default()) });
             next.cannot_redeploy = true;
         }
         Event::Rested { .. }
@@ -325,9 +323,8 @@ fn retiring(
             watch_event(next.watch.as_mut()?, event, at).then_some(())?;
         }
         Event::Provisioned { baseline, upstream_at } => {
-            let mut watch = Watch::new(at, upstream_at.unwrap_or(at), baseline.clone());
-            watch.posted_at = Some(at);
-            next.watch = Some(watch);
+            let watch = Watch::new(at, upstream_at.unwrap_or(at), baseline.clone());
+            next.watch = Some(Watch { posted_at: Some(at), ..watch });
         }
         Event::ExclusionFailed { detail } => {
             next.exclusion_failed = Some(detail.clone());
