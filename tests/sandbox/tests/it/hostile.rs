@@ -55,7 +55,7 @@ async fn log_in(client: &Client) -> reqwest::Result<Value> {
 
 #[tokio::test]
 async fn every_kind_of_fault_turns_up() {
-    let rates = Rates { garbled: 0.05, heavy: 0.02, elsewhere: 0.05, ..Rates::default() };
+    let rates = Rates { garbled: 0.05, heavy: 0.01, elsewhere: 0.05, ..Rates::default() };
     let tenants = [TenantPlan::new("acme")];
     let mut client = Client::playing(Scenario { rates, pace: PACE, ..Scenario::of(tenants) }).await;
     let found = lists(&mut client, 400).await;
