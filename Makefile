@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,6 +27,9 @@ storm:           ## 100 000 answers of 429 in virtual time, and no call too earl
 
 guards: setup    ## every safety guard taken away once: which test notices; GUARDS="hold soak" for some
 	@deploy/scripts/guards $(GUARDS)
+
+fuzz:            ## documented answers, mutated, through every reader; MUTATIONS=N for each, STEPS=N over HTTP
+	@deploy/scripts/fuzz
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage

@@ -17,6 +17,10 @@ pub mod token;
 mod gate;
 mod limiter;
 #[cfg(test)]
+pub(crate) mod malform;
+#[cfg(test)]
+mod malformed_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

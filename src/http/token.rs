@@ -211,7 +211,7 @@ pub(super) async fn fetch(http: &Http, login: &Login, refresh: Option<&Secret>) 
     read(&reply, fetched, None)
 }
 
-fn read(reply: &Reply, fetched: Duration, refresh: Option<&Secret>) -> Result<Token, HttpError> {
+pub(super) fn read(reply: &Reply, fetched: Duration, refresh: Option<&Secret>) -> Result<Token, HttpError> {
     let value = reply.json()?;
     let text = |name: &str| value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let token = text("access_token").filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()));

@@ -7,6 +7,8 @@ mod content;
 pub mod status_words;
 
 #[cfg(test)]
+mod malformed_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,6 +7,8 @@ pub mod binding;
 pub mod foundry;
 
 #[cfg(test)]
+mod malformed_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
