@@ -43,13 +43,15 @@ impl Dice {
     }
 
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
+        let limit = u64::try_from(limit.max(1)).expect("a length");
+        usize::try_from(self.next() % limit).expect("it is below a length")
     }
 }
 
 /// Reads mutations of `samples` with `read`, and prints how many. `read` says nothing; it may panic, and the test with it.
 pub(crate) fn batter(reader: &str, samples: &[&str], mut read: impl FnMut(&[u8])) {
-    let wanted = std::env::var("MUTATIONS").map_or(FEW, |text| text.parse().unwrap());
+    let wanted =
+        std::env::var("MUTATIONS").map_or(FEW, |text| text.parse().expect("`MUTATIONS` is a number"));
     let clock = SystemClock::new();
     let mut dice = Dice(1);
     for number in 0..wanted {
