@@ -202,11 +202,13 @@ impl Fleet {
         let pid = self.daemon.load(Ordering::SeqCst);
         // A daemon that has ended meanwhile needs no push.
         let _ = Command::new("kill").args(["-s", "USR1", &pid.to_string()]).stderr(Stdio::null()).status();
-        if let Some(status) = status
-            && let Some(halt) = &status.halt
-        {
+        let Some(status) = status else { return };
+        if let Some(halt) = &status.halt {
             println!("attended: `{}` halted with `{}`: {}", status.credential, halt.code, halt.remedy);
             self.ask(&["resume", &status.credential.to_string()]);
+        } else if let Some(remedy) = status.person.as_ref().filter(|text| text.contains("resume --fleet")) {
+            println!("attended: the fleet is halted: {remedy}");
+            self.ask(&["resume", "--fleet"]);
         }
     }
 
@@ -264,9 +266,9 @@ impl Fleet {
         );
     }
 
-    /// Waits until a tenant was rotated once more since `events` was empty of it.
+    /// Waits until a tenant was rotated. A hostile SAP may turn back the first attempt or two.
     pub(crate) async fn until_rotated(&self, tenant: &str) -> CredentialStatus {
-        self.until(tenant, "rotated", |status| status.phase == "settled" && status.last_ended_at.is_some())
+        self.until(tenant, "rotated", |status| status.phase == "settled" && status.last_success_at.is_some())
             .await
     }
 
@@ -290,7 +292,7 @@ impl Fleet {
             if self.sandbox.calls(0).len() > 20
                 && self
                     .status(tenant)
-                    .is_some_and(|status| status.phase == "settled" && status.last_ended_at.is_some())
+                    .is_some_and(|status| status.phase == "settled" && status.last_success_at.is_some())
             {
                 return false;
             }
