@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::switch::VARIABLE;
 use crate::tree::Tree;
 
 /// What came of a test.
@@ -32,6 +33,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// Cargo, for the copy.
 pub(crate) struct Cargo<'a> {
     tree: &'a Tree,
+    /// The guard that is switched off.
+    without: Option<String>,
 }
 
 /// A line of cargo's, as far as it matters.
@@ -50,7 +53,12 @@ struct Target {
 
 impl<'a> Cargo<'a> {
     pub(crate) fn new(tree: &'a Tree) -> Self {
-        Self { tree }
+        Self { tree, without: None }
+    }
+
+    /// The same, with the guard of this name switched off in every test.
+    pub(crate) fn without(&self, guard: &str) -> Self {
+        Self { tree: self.tree, without: Some(guard.to_owned()) }
     }
 
     /// Builds the binaries that the named tests are in. The inner `Err` holds what the compiler said.
@@ -87,6 +95,7 @@ impl<'a> Cargo<'a> {
         let executable = binaries.get(binary).ok_or_else(|| format!("`{binary}` was not built"))?;
         let mut command = Command::new(executable);
         command.args(["--exact", path]).current_dir(&self.tree.root).env("RUST_BACKTRACE", "0");
+        command.env_remove(VARIABLE).envs(self.without.iter().map(|guard| (VARIABLE, guard)));
         let log = self.tree.root.with_extension("log");
         let file = std::fs::File::create(&log).map_err(|problem| problem.to_string())?;
         let again = file.try_clone().map_err(|problem| problem.to_string())?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::list::{Guard, edited, root};
+use crate::switch;
 
 /// A copy of the sources. It stays where it is, so that the next run builds only what has changed.
 pub(crate) struct Tree {
@@ -69,9 +70,39 @@ impl Tree {
         Ok(before)
     }
 
-    /// Puts a guard back.
-    pub(crate) fn mend(before: Mending) -> Result<(), String> {
-        before.0.into_iter().try_for_each(|(path, text)| write(&path, text.as_bytes()))
+    /// Makes the copy ready for switches.
+    pub(crate) fn switches(&self) -> Result<Mending, String> {
+        let path = self.root.join("src/lib.rs");
+        let text = fs::read_to_string(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        write(&path, format!("{text}{}", switch::FUNCTION).as_bytes())?;
+        Ok(Mending([(path, text)].into()))
+    }
+
+    /// Puts a guard behind a switch. Answers whether that can be done, beside the switches that are there already.
+    pub(crate) fn switch(&self, guard: &Guard, before: &mut Mending) -> bool {
+        let Some(edits) = switch::of(guard) else { return false };
+        let mut files = BTreeMap::new();
+        for edit in &edits {
+            let path = self.root.join(&edit.file);
+            let text = files.get(&path).cloned().or_else(|| fs::read_to_string(&path).ok());
+            let Some(Ok(changed)) = text.map(|text| edited(&text, edit)) else { return false };
+            files.insert(path, changed);
+        }
+        for (path, changed) in files {
+            let Ok(text) = fs::read_to_string(&path) else { return false };
+            if write(&path, changed.as_bytes()).is_err() {
+                return false;
+            }
+            before.0.entry(path).or_insert(text);
+        }
+        true
+    }
+}
+
+impl Mending {
+    /// Puts everything back.
+    pub(crate) fn mend(self) -> Result<(), String> {
+        self.0.into_iter().try_for_each(|(path, text)| write(&path, text.as_bytes()))
     }
 }
 
