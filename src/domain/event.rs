@@ -104,6 +104,8 @@ pub enum Event {
     Wished(Wish),
     /// Backoff is over because somebody pushed.
     Pushed,
+    /// The clock was ahead and was set back: times that are still to come become now, and waits start over.
+    ClockSetBack,
     /// A rotation begins; the names of its keys are chosen.
     Begun {
         /// Its id.
@@ -275,6 +277,7 @@ impl Event {
             Self::Adopted { .. } => "adopted",
             Self::Wished(_) => "wished",
             Self::Pushed => "pushed",
+            Self::ClockSetBack => "clock-set-back",
             Self::Begun { .. } => "begun",
             Self::CreateSent { .. } => "create-sent",
             Self::Made { .. } => "made",

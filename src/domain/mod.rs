@@ -29,6 +29,10 @@ pub mod wish;
 /// An instant, UTC. Always a value that somebody passed in.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 
+/// The clocks of two instances differ by less. What was written later than this from now was written on a clock that
+/// was ahead.
+pub const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_hours(1);
+
 /// `at` plus `span`, staying at the end of time instead of overflowing.
 pub fn after(at: Timestamp, span: std::time::Duration) -> Timestamp {
     chrono::TimeDelta::from_std(span)

@@ -153,6 +153,8 @@ pub struct Record {
     pub pushed: bool,
     /// The sequence number of the last entry.
     pub sequence: u64,
+    /// When that was written.
+    pub written_at: Timestamp,
 }
 
 impl Record {

@@ -2,7 +2,9 @@
 
 use super::Timestamp;
 use super::event::{Event, Wish};
+use super::evidence::Baseline;
 use super::fleet::FleetEvent;
+use super::observation::{Status, Verdict};
 
 /// One event as a sentence that reads alone.
 pub fn tell(event: &Event) -> String {
@@ -11,6 +13,9 @@ pub fn tell(event: &Event) -> String {
             format!("the keys in use are recognised: {}", names(live.values().map(|key| &key.name.0)))
         }
         Event::Wished(wish) => tell_wish(wish),
+        Event::ClockSetBack => {
+            "the clock was set back: what was waited for is waited for from now on".to_owned()
+        }
         Event::Pushed => "somebody pushed: backoff is over".to_owned(),
         Event::Begun { trigger, generation, names: fresh, reason, .. } => format!(
             "rotation to generation {generation} begins ({}; {reason}): {} will be made",
@@ -25,7 +30,7 @@ pub fn tell(event: &Event) -> String {
         Event::SameSecret { role } => {
             format!("the fresh `{role}` key has the secret of the old one: it would change nothing")
         }
-        Event::Ready { .. } => "every fresh key works; the delivery begins".to_owned(),
+        Event::Ready { baseline } => tell_ready(baseline).to_owned(),
         Event::Delivered { .. } => "the consumer accepted the credential".to_owned(),
         Event::ProvisionSent => "the consumer is asked to provision".to_owned(),
         Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
@@ -76,6 +81,15 @@ fn tell_fleet(event: &FleetEvent) -> String {
         FleetEvent::Admitted { credential, .. } => format!("the fleet lets `{credential}` begin"),
         FleetEvent::Halted(reason) => format!("the fleet halts, and nothing begins any more: {reason}"),
         FleetEvent::Resumed { reason } => format!("the halt of the fleet is ended: {reason}"),
+    }
+}
+
+fn tell_ready(baseline: &Baseline) -> &'static str {
+    let under_way = |status: &Status| status.verdict == Verdict::InProgress;
+    if baseline.status.as_ref().is_some_and(under_way) {
+        "the delivery begins while the consumer is under way with something else"
+    } else {
+        "every fresh key works; the delivery begins"
     }
 }
 

@@ -26,6 +26,8 @@ pub struct View {
     pub reason: Option<Reason>,
     /// When it is looked at again.
     pub next_look: Option<Timestamp>,
+    /// When that was decided.
+    pub rested_at: Option<Timestamp>,
     /// What the next look is for.
     pub look: Option<NextLook>,
     /// Why the last walk could not go on, where the journal let it down.

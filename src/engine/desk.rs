@@ -109,6 +109,7 @@ impl Desk {
             checked_at: None,
             reason: None,
             next_look: None,
+            rested_at: None,
             look: None,
             stopped: None,
             lease_held: false,
@@ -148,9 +149,19 @@ impl Desk {
         self.view.read().expect("no holder of the lock panics").next_look
     }
 
-    /// Whether it is time to look. A desk that was never looked at is due.
+    /// Nothing is to be done until `next`, as far as is known at `now`.
+    pub(super) fn rest_until(&self, next: Timestamp, now: Timestamp) {
+        self.publish(|view| {
+            view.next_look = Some(next);
+            view.rested_at = Some(now);
+        });
+    }
+
+    /// Whether it is time to look. A desk that was never looked at is due, and so is one whose next look was decided
+    /// on a clock that has been set back since.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.next_look().is_none_or(|at| at <= now)
+        let view = self.view.read().expect("no holder of the lock panics");
+        view.next_look.is_none_or(|at| at <= now) || view.rested_at.is_some_and(|at| now < at)
     }
 
     pub(super) fn take_inbox(&self) -> Vec<Asked> {

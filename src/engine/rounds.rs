@@ -71,8 +71,8 @@ impl Engine {
                 "the walk of `{id}` panicked, which is a defect; nothing was believed that is not on disk: {panic}"
             );
             self.metrics.panicked();
-            let again = after(self.clock.now(), PAUSE_AFTER_PANIC);
-            desk.publish(|view| view.next_look = Some(again));
+            let now = self.clock.now();
+            desk.rest_until(after(now, PAUSE_AFTER_PANIC), now);
             // What was in memory is not to be trusted any more.
             self.turnstile.leave(&id);
             self.expect_no_more(&id);

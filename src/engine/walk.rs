@@ -51,10 +51,8 @@ impl Engine {
                 let _ = asked.answer.send(Err(WishError::Busy(id.clone())));
             }
         }
-        desk.publish(|view| {
-            view.next_look = Some(next);
-            view.stopped = stopped;
-        });
+        desk.publish(|view| view.stopped = stopped);
+        desk.rest_until(next, self.clock.now());
         let stirred = std::mem::take(&mut hand.stirs_fleet);
         let sees_again = std::mem::take(&mut hand.sees_again);
         drop(hand);

@@ -7,7 +7,7 @@
 
 mod chain;
 pub mod memory;
-mod rules;
+pub mod rules;
 pub mod sqlite;
 
 #[cfg(test)]

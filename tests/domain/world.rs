@@ -85,7 +85,7 @@ pub(crate) struct World {
     /// What the consumer holds.
     pub(crate) held: BTreeMap<Role, KeyId>,
     pub(crate) verdict: Verdict,
-    run: Option<(u32, bool)>,
+    pub(crate) run: Option<(u32, bool)>,
     pub(crate) deployed_at: Timestamp,
     pub(crate) journal: Vec<Entry>,
     pub(crate) record: Option<Record>,

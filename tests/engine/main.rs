@@ -314,6 +314,30 @@ async fn two_instances_that_die_in_turn_rotate_once() {
     assert_eq!(scene.outside.deleted.lock().unwrap().len(), 2);
 }
 
+#[tokio::test]
+async fn who_rests_is_woken_when_the_clock_is_set_back() {
+    let scene = Scene::new(1);
+    let engine = scene.engine("one").await;
+    scene.turn(&engine).await;
+    scene.pass(Duration::from_hours(30 * 24));
+    scene.turn(&engine).await;
+    scene.clock.0.lock().unwrap().0 -= chrono::TimeDelta::days(30);
+    assert_eq!(
+        engine.wake_due(scene.clock.now()).walkers,
+        1,
+        "its next look was decided on a clock that was ahead"
+    );
+    engine.quiet().await;
+    assert_eq!(engine.wake_due(scene.clock.now()).walkers, 0, "it was decided anew");
+    // Nor does the lease that was taken then keep a second instance out for so long.
+    drop(engine);
+    let other = scene.engine("two").await;
+    scene.pass(Duration::from_mins(3));
+    scene.turn(&other).await;
+    assert!(other.view(&scene.id).unwrap().lease_held);
+    assert_eq!(scene.names().await, ["adopted"]);
+}
+
 /// Walks until the soak is over but for one look.
 async fn about_to_retire(scene: &Scene, engine: &Arc<Engine>) {
     for _ in 0..200 {

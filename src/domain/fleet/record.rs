@@ -134,7 +134,24 @@ impl Fleet {
         }
     }
 
+    /// The clock was ahead and was set back: nothing can have happened later than `at`.
+    fn set_back(&mut self, at: Timestamp) {
+        let back = |time: &mut Timestamp| *time = (*time).min(at);
+        self.admissions.iter_mut().for_each(back);
+        self.resumed_at.iter_mut().for_each(back);
+        self.halt.iter_mut().for_each(|(_, since)| back(since));
+        for attempt in self.attempts.values_mut() {
+            back(&mut attempt.at);
+            if let Progress::Soaked(time) | Progress::Failed { at: time, .. } = &mut attempt.progress {
+                back(time);
+            }
+        }
+    }
+
     fn of_credential(&mut self, id: &CredentialId, event: &Event, at: Timestamp) {
+        if let Event::ClockSetBack = event {
+            self.set_back(at);
+        }
         if let Event::Begun { .. } = event {
             let admitted =
                 self.attempts.get(id).is_some_and(|attempt| attempt.progress == Progress::Admitted);

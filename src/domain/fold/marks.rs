@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clock;
 use crate::domain::Timestamp;
 use crate::domain::between;
 use crate::domain::event::{Entry, Event, PROVISION, Wish};
@@ -17,7 +18,11 @@ const NAMES_LIMIT: usize = 16;
 /// Whether an event that does not move the stage may stand beside it.
 pub(super) fn stand_beside(stage: &Stage, event: &Event) -> bool {
     match event {
-        Event::Wished(_) | Event::Pushed | Event::StepFailed { .. } | Event::Halted(_) => true,
+        Event::Wished(_)
+        | Event::Pushed
+        | Event::ClockSetBack
+        | Event::StepFailed { .. }
+        | Event::Halted(_) => true,
         Event::DeleteSent { .. } => matches!(stage, Stage::Settled { .. } | Stage::Restoring { .. }),
         Event::ProvisionSent => {
             matches!(stage, Stage::Provisioning { .. } | Stage::Restoring { .. } | Stage::Retiring { .. })
@@ -36,6 +41,7 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
             record.trouble.retry_at = None;
             record.pushed = true;
         }
+        Event::ClockSetBack => clock::set_back(record, at),
         Event::StepFailed { step, failure, retry_at } => {
             if step == PROVISION && failure.effect_unknown {
                 record.asked_to_provision = Asking::Yes;

@@ -6,6 +6,8 @@
 //!                └──────────┴────────────┴─ restoring ◄──┴────────────┘
 //! ```
 
+mod clock;
+mod delivering;
 mod marks;
 mod stages;
 
@@ -54,6 +56,7 @@ pub fn apply(record: Option<Record>, entry: &Entry) -> Result<Record, Misfit> {
         record.trouble = Trouble::default();
     }
     record.sequence = entry.sequence;
+    record.written_at = entry.at;
     Ok(record)
 }
 
@@ -98,5 +101,6 @@ fn adopted(entry: &Entry) -> Option<Record> {
         grade: Grade::Nothing,
         pushed: false,
         sequence: entry.sequence,
+        written_at: entry.at,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::delivering;
 use crate::domain::Timestamp;
 use crate::domain::event::{CONFIRM, Entry, Event, Wish};
 use crate::domain::evidence::{Baseline, Evidence, Grade, Watch};
@@ -14,6 +15,9 @@ use crate::domain::stage::{Course, Leaving, Retirement, Stage};
 /// The stage that `entry` leads to; `None` where it leaves the stage to itself.
 pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
     let at = entry.at;
+    if let Some(stage) = delivering::next(record, &entry.event, at) {
+        return Some(stage);
+    }
     match (&record.stage, &entry.event) {
         (Stage::Settled { .. }, Event::Adopted { live, .. }) if record.readopt => {
             Some(Stage::Settled { live: live.clone() })
@@ -35,31 +39,6 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
             let mut tested = tested.clone();
             tested.insert(*role, *grade);
             Some(Stage::Testing { live: live.clone(), fresh: fresh.clone(), tested })
-        }
-        (Stage::Testing { live, fresh, .. }, Event::Ready { baseline }) => {
-            Some(Stage::Delivering { live: live.clone(), fresh: fresh.clone(), baseline: baseline.clone() })
-        }
-        (Stage::Delivering { live, fresh, baseline }, Event::Delivered { upstream_at }) => {
-            Some(Stage::Provisioning {
-                live: live.clone(),
-                fresh: fresh.clone(),
-                watch: Watch::new(at, upstream_at.unwrap_or(at), baseline.clone()),
-            })
-        }
-        // The person entered the keys at some moment after the baseline was taken.
-        (Stage::Delivering { live, fresh, baseline }, Event::Wished(Wish::Confirm)) if by_hand(record) => {
-            Some(Stage::Provisioning {
-                live: live.clone(),
-                fresh: fresh.clone(),
-                watch: Watch::new(at, record.entered_at, baseline.clone()),
-            })
-        }
-        (Stage::Restoring { watch: None, baseline, .. }, Event::Wished(Wish::Confirm)) if by_hand(record) => {
-            let mut stage = record.stage.clone();
-            if let Stage::Restoring { watch, .. } = &mut stage {
-                *watch = Some(Watch::new(at, record.entered_at, baseline.clone()));
-            }
-            Some(stage)
         }
         (Stage::Provisioning { .. } | Stage::Restoring { .. }, event) => watched(&record.stage, event, at)
             .or_else(|| cleared(&record.stage, event))
@@ -86,11 +65,6 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
 /// Whether a key in use went without rekeyd.
 fn is_bereft(record: &Record) -> bool {
     record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::LiveKeyGone { .. }))
-}
-
-/// Whether a person was asked to enter the keys at the consumer.
-fn by_hand(record: &Record) -> bool {
-    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ManualDelivery { .. }))
 }
 
 /// Whether the consumer was seen to be changed by somebody else.
@@ -155,11 +129,6 @@ fn creating(stage: &Stage, entry: &Entry) -> Option<Stage> {
 /// Events of the stages that watch the consumer.
 fn watched(stage: &Stage, event: &Event, at: Timestamp) -> Option<Stage> {
     let mut stage = stage.clone();
-    if let (Stage::Restoring { watch, baseline, .. }, Event::Delivered { upstream_at }) = (&mut stage, event)
-    {
-        *watch = Some(Watch::new(at, upstream_at.unwrap_or(at), baseline.clone()));
-        return Some(stage);
-    }
     let (Stage::Provisioning { watch, .. } | Stage::Restoring { watch: Some(watch), .. }) = &mut stage else {
         return None;
     };

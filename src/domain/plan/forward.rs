@@ -9,7 +9,8 @@ use crate::domain::failure::{Class, Failure};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{KeySet, KeyState, Sighting};
 use crate::domain::names::{KeyName, Role};
-use crate::domain::observation::{Seen, Verdict};
+use crate::domain::observation::{Seen, Status, Verdict};
+use crate::domain::policy::Provision;
 use crate::domain::{Timestamp, after};
 
 pub(super) fn creating(
@@ -121,7 +122,7 @@ fn refused_for_good(sight: &Sight<'_>) -> Option<(String, String)> {
     sight.exhausted().filter(|_| sight.now >= known_by)
 }
 
-pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
+pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet, baseline: &Baseline) -> Plan {
     let last = sight.record.trouble.last.as_ref();
     if last.is_some_and(|failure| failure.class == Class::NotFound) {
         let keys = fresh.values().map(|key| key.name.clone()).collect();
@@ -141,6 +142,9 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
     if sight.overtime() {
         return Plan::halt(HaltReason::TimeInStage { stage: "delivering".to_owned() });
     }
+    if let Some(plan) = under_way(sight, baseline) {
+        return plan;
+    }
     match absent(sight, fresh) {
         None => Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work"),
         Some(Absent::Perhaps(plan)) => *plan,
@@ -148,6 +152,32 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
             sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"))
         }
     }
+}
+
+/// A run that begins before a delivery proves nothing of it, so the consumer is looked at once more right before, and
+/// a run that was not under way when the stage began is written down.
+pub(super) fn under_way(sight: &Sight<'_>, baseline: &Baseline) -> Option<Plan> {
+    if let Seen::Unknown(failure) = &sight.observation.status
+        && failure.class != Class::NotFound
+    {
+        return Some(sight.blind("the consumer", failure));
+    }
+    let runs = |status: &Status| status.verdict == Verdict::InProgress;
+    let known = baseline.status.as_ref().is_some_and(runs);
+    if known || !sight.observation.status.known().is_some_and(runs) {
+        return None;
+    }
+    // The delivery before this one may have begun it. Where no other proof can be had, that is what is waited for.
+    let unanswered = sight.record.trouble.last.as_ref().is_some_and(|failure| failure.effect_unknown);
+    if unanswered && sight.policy.provision == Provision::Never {
+        return None;
+    }
+    let event = Event::Ready { baseline: Baseline::of(sight.observation) };
+    Some(Plan::note(
+        event,
+        "under-way",
+        "the consumer is under way with something else: that run proves nothing",
+    ))
 }
 
 /// A key that is to be delivered and was not seen at the issuer just now.

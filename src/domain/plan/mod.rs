@@ -267,10 +267,12 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
     match &record.stage {
         Stage::Settled { .. } => Looks { keys: true, status: true, content: false },
         Stage::Testing { fresh, tested, .. } if tested.len() < fresh.len() => Looks::default(),
-        Stage::Creating { .. }
-        | Stage::Delivering { .. }
-        | Stage::Restoring { delivered: false, .. }
-        | Stage::Restoring { watch: None, .. } => Looks { keys: true, ..Looks::default() },
+        Stage::Creating { .. } | Stage::Restoring { delivered: false, .. } => {
+            Looks { keys: true, ..Looks::default() }
+        }
+        Stage::Delivering { .. } | Stage::Restoring { watch: None, .. } => {
+            Looks { keys: true, status: true, content: false }
+        }
         Stage::Testing { .. } | Stage::Provisioning { .. } | Stage::Restoring { .. } => {
             // A key that cannot be read or used may be gone.
             Looks { keys: record.trouble.failures > 0, status: true, content: true }
@@ -296,13 +298,13 @@ pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation,
         Stage::Settled { live } => settled::plan(&sight, live),
         Stage::Creating { names, sent, made, .. } => forward::creating(&sight, names, sent, made),
         Stage::Testing { live, fresh, tested } => forward::testing(&sight, live, fresh, tested),
-        Stage::Delivering { fresh, .. } => forward::delivering(&sight, fresh),
+        Stage::Delivering { fresh, baseline, .. } => forward::delivering(&sight, fresh, baseline),
         Stage::Provisioning { fresh, watch, .. } => forward::provisioning(&sight, fresh, watch),
         Stage::Soaking { fresh, evidence, course, .. } => retiring::soaking(&sight, fresh, evidence, course),
         Stage::Retiring { fresh, retirement, .. } => retiring::retiring(&sight, fresh, retirement),
-        Stage::Restoring { live, fresh, pending, delivered, watch, .. } => {
+        Stage::Restoring { live, fresh, pending, delivered, baseline, watch, .. } => {
             if *delivered {
-                restoring::put_back(&sight, live, watch.as_ref())
+                restoring::put_back(&sight, live, baseline, watch.as_ref())
             } else {
                 restoring::clear(&sight, fresh, pending)
             }

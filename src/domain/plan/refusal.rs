@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{NextLook, Plan, Step, settled, window_end};
+use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::halt::HaltReason;
 use crate::domain::observation::Observation;
@@ -10,7 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::proof::pin_difference;
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
-use crate::domain::{Timestamp, after, backoff};
+use crate::domain::{CLOCK_TOLERANCE, Timestamp, after, backoff, before};
 
 /// No failure is waited for longer. A later instant was written before the clock was set back.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -23,6 +24,10 @@ pub(super) fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Optio
     }
     if let Some(what) = pin_difference(&record.pin, &policy.pin).filter(|_| !record.readopt) {
         return Some(Plan::halt(HaltReason::PinMismatch { what }));
+    }
+    if now < before(record.written_at, CLOCK_TOLERANCE) {
+        let text = "the clock was set back: the journal holds times that are still to come";
+        return Some(Plan::note(Event::ClockSetBack, "clock-set-back", text));
     }
     let waits = record.trouble.retry_at.filter(|at| now < *at && *at <= after(now, LONGEST_WAIT))?;
     let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());

@@ -4,7 +4,7 @@ use super::forward::Absent;
 use super::{Names, Plan, Sight, Step, forward, proving};
 use crate::domain::after;
 use crate::domain::event::Event;
-use crate::domain::evidence::{Evidence, Grade, Judgement, Watch, judge};
+use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
 use crate::domain::failure::Class;
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{KeySet, KeyState, Sighting};
@@ -64,8 +64,8 @@ fn absent(sight: &Sight<'_>, role: Role, name: &KeyName) -> Plan {
 }
 
 /// The consumer may hold the fresh keys: the old set is delivered again and proven like any other.
-pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, watch: Option<&Watch>) -> Plan {
-    let Some(watch) = watch else { return deliver(sight, live) };
+pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline, watch: Option<&Watch>) -> Plan {
+    let Some(watch) = watch else { return deliver(sight, live, baseline) };
     match judge(sight.policy, watch, sight.observation, sight.now) {
         Judgement::Rests => forward::rested(sight),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
@@ -89,7 +89,7 @@ pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, watch: Option<&Watch>) 
     }
 }
 
-fn deliver(sight: &Sight<'_>, live: &KeySet) -> Plan {
+fn deliver(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline) -> Plan {
     if sight.record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound) {
         let keys = live.values().map(|key| key.name.clone()).collect();
         return Plan::halt(HaltReason::ManualDelivery { keys });
@@ -99,6 +99,9 @@ fn deliver(sight: &Sight<'_>, live: &KeySet) -> Plan {
     }
     if sight.overtime() {
         return Plan::halt(HaltReason::TimeInStage { stage: "restoring".to_owned() });
+    }
+    if let Some(plan) = forward::under_way(sight, baseline) {
+        return plan;
     }
     match forward::absent(sight, live) {
         None => Plan::go(Step::Deliver { keys: live.clone() }, "put-back", "the old credential is put back"),

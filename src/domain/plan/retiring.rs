@@ -58,7 +58,9 @@ fn keep_watch(
             return plan;
         }
         if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error) {
-            return sight.seldom(code, text);
+            let what = "the consumer reports an error: repair the data plane in Integration Suite (Settings > Data Spaces); \
+                        the wait goes on once it works";
+            return sight.seldom(code, text).person(what);
         }
         return renew(sight, fresh, "as at every check while something is waited for");
     }

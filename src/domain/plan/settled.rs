@@ -131,7 +131,7 @@ pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
     if let Some(role) = sight.record.same_secret {
         return Plan::halt(HaltReason::SameSecret { role });
     }
-    if let Some(halt) = missing(live, sightings) {
+    if let Some(halt) = missing(live, sightings).or_else(|| double(sight.record, live, sightings)) {
         return Plan::halt(halt);
     }
     if let Some(plan) = clear_late_comers(sight, sightings) {
@@ -149,6 +149,15 @@ pub(super) fn missing(live: &KeySet, sightings: &Sightings) -> Option<HaltReason
         }
     }
     None
+}
+
+/// A second key of a name of ours: one create made two, or another instance works with the same names.
+fn double(record: &Record, live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
+    live.iter().filter(|(_, key)| key.name.is_of(&record.credential)).find_map(|(role, key)| {
+        let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
+        let found = seen.iter().filter(|sighting| sighting.key.name == key.name).count();
+        (found > 1).then(|| HaltReason::DuplicateName { role: *role, name: key.name.clone(), found })
+    })
 }
 
 /// A key of ours that is as new as the newest in the journal, and that the journal does not know: this journal is an

@@ -76,6 +76,7 @@ samples! {
         Event::Adopted { .. } => [Event::Adopted { live: by_role(key()), generation: 7, pin: pin(), others: BTreeMap::from([(name(), Role::Cirt)]) }],
         Event::Wished(_) => [Event::Wished(Wish::Confirm)],
         Event::Pushed => [Event::Pushed],
+        Event::ClockSetBack => [Event::ClockSetBack],
         Event::Begun { .. } => [Event::Begun {
             rotation: RotationId::new(&credential(), 8, 42),
             trigger: Trigger::Schedule,

@@ -1,0 +1,154 @@
+//! What the model check found, each reduced to one story. `docs/explanation/found.md` tells of them.
+
+use std::time::Duration;
+
+use rekeyd::domain::event::{Entry, Event};
+use rekeyd::domain::fleet::{Fleet, FleetEvent, Pass, Rules};
+use rekeyd::domain::halt::HaltReason;
+use rekeyd::domain::names::{CredentialId, Role};
+use rekeyd::domain::observation::Verdict;
+use rekeyd::domain::stage::{Phase, Stage};
+use rekeyd::domain::{Timestamp, after};
+
+use super::world::{Manners, World};
+use super::{credential, policy};
+
+fn walk(world: &mut World, turns: usize, mut done: impl FnMut(&World) -> bool) -> bool {
+    (0..turns).any(|_| {
+        world.turn();
+        done(world)
+    })
+}
+
+fn timeline(world: &World) -> String {
+    let line = |entry: &Entry| format!("{} {}", entry.at, rekeyd::domain::story::tell(&entry.event));
+    world.journal.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn phase(world: &World) -> Phase {
+    world.record.as_ref().unwrap().phase()
+}
+
+fn count(world: &World, name: &str) -> usize {
+    world.journal.iter().filter(|entry| entry.event.name() == name).count()
+}
+
+/// Somebody deploys the consumer right before the delivery: that run works with the old keys, and its success says
+/// nothing of the fresh ones.
+#[test]
+fn a_run_that_began_before_the_delivery_proves_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 50, |world| phase(world) == Phase::Delivering));
+    world.run = Some((3, false));
+    world.verdict = Verdict::InProgress;
+    assert!(walk(&mut world, 100, |world| count(world, "proven") == 1));
+    let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let place = |name| order.iter().position(|seen| *seen == name).unwrap();
+    assert!(place("provisioned") < place("moving"), "{order:?}");
+    let last_ready = order.iter().rposition(|seen| *seen == "ready").unwrap();
+    assert!(last_ready < place("delivered") && place("ready") < last_ready, "{order:?}");
+}
+
+/// The same on the way back: the run under way is one with the fresh keys, which are being taken away.
+#[test]
+fn a_run_that_began_before_the_old_keys_were_put_back_proves_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners { fails: 1, ..Manners::default() });
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Restoring));
+    world.run = Some((3, false));
+    world.verdict = Verdict::InProgress;
+    assert!(walk(&mut world, 100, |world| count(world, "proven") == 1));
+    let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let back = order.iter().position(|seen| *seen == "turned-back").unwrap();
+    let expected = ["ready", "delivered", "rested", "provision-sent", "provisioned", "moving", "proven"];
+    assert_eq!(order[back + 1..][..expected.len()], expected);
+}
+
+/// One create made two keys, and its answer told of one. The other would stay for ever.
+#[test]
+fn a_second_key_of_the_name_in_use_halts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "completed") == 1));
+    let Stage::Settled { live } = world.record.as_ref().unwrap().stage.clone() else { panic!() };
+    let now = world.now;
+    let double = world.add(Role::Cirt, live[&Role::Cirt].name.clone(), now);
+    assert!(walk(&mut world, 5, |world| phase(world) == Phase::Halted));
+    let reason = world.record.as_ref().unwrap().halt.clone().unwrap().reason;
+    assert!(matches!(reason, HaltReason::DuplicateName { role: Role::Cirt, found: 2, .. }), "{reason:?}");
+    assert!(world.exists(&double), "a person says which one goes");
+}
+
+/// The clock was a year ahead for a while. What was written then must not be waited for until that year is over.
+#[test]
+fn a_clock_that_was_ahead_for_a_while_does_not_stall_a_rotation() {
+    for stop in [Phase::Creating, Phase::Testing, Phase::Provisioning, Phase::Soaking, Phase::Retiring] {
+        let mut world = World::new(policy(), 1, 0, Manners::default());
+        assert!(walk(&mut world, 2, |world| world.record.is_some()));
+        let year = chrono::TimeDelta::days(365);
+        world.now += year;
+        assert!(walk(&mut world, 200, |world| phase(world) == stop), "{stop}");
+        world.now -= year;
+        let back = world.now;
+        // The clocks of the issuer and of the consumer were right all the time.
+        for seen in world.keys.values_mut().flatten() {
+            seen.key.created_at = seen.key.created_at.min(Some(back));
+        }
+        world.deployed_at = world.deployed_at.min(back);
+        let soak = world.policy.soak;
+        let done = walk(&mut world, 400, |world| count(world, "completed") == 1);
+        assert!(done, "{stop}:\n{}", timeline(&world));
+        assert_eq!(count(&world, "clock-set-back"), 1, "{stop}");
+        assert!(world.now < after(back, soak * 3), "{stop}: {}", world.now - back);
+        if stop == Phase::Soaking {
+            let begun = world.journal.iter().find(|entry| entry.event == Event::RetireBegun).unwrap();
+            assert!(begun.at >= after(back, soak), "the soak starts over");
+        }
+    }
+}
+
+/// Two clocks that differ a little do not make each other's waits start over.
+#[test]
+fn a_clock_that_is_a_little_behind_changes_nothing() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world| phase(world) == Phase::Soaking));
+    world.now -= chrono::TimeDelta::minutes(50);
+    walk(&mut world, 1, |_| true);
+    assert_eq!(count(&world, "clock-set-back"), 0);
+}
+
+/// Nor does the fuse stay blown until that year is over.
+#[test]
+fn a_clock_that_was_ahead_for_a_while_does_not_keep_the_fuse_blown() {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let (ahead, back) = (start + chrono::TimeDelta::days(365), start + chrono::TimeDelta::hours(1));
+    let entry = |sequence, at, event| Entry { sequence, at, credential: credential(), event };
+    let admitted = |number: u64| {
+        let credential: CredentialId = format!("tenant-{number}/dataplane").parse().unwrap();
+        let event = FleetEvent::Admitted {
+            credential,
+            pass: Pass::default(),
+            window_overridden: false,
+            release: Rules::default().release,
+        };
+        Entry { credential: CredentialId::fleet(), ..entry(number, ahead, Event::Fleet(event)) }
+    };
+    let mut fleet = Fleet::fold(&(1..=10).map(admitted).collect::<Vec<_>>());
+    assert_eq!(fleet.admitted_lately(back), 10);
+    fleet.apply(&entry(11, back, Event::ClockSetBack));
+    assert_eq!(fleet.admitted_lately(back), 10, "they count from now on");
+    assert_eq!(fleet.admitted_lately(after(back, Duration::from_hours(25))), 0);
+}
+
+/// With the old `ciapi` gone, and before the run that proves by exclusion, the consumer reports an error for good: a
+/// wait that goes on for ever says so to a person.
+#[test]
+fn a_consumer_that_fails_while_tokens_are_waited_for_calls_a_person() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "gone") == 1), "{}", timeline(&world));
+    assert!(walk(&mut world, 20, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.verdict = Verdict::Error;
+    let asked = (0..100).any(|_| world.turn().reason.person.is_some());
+    assert!(asked, "{}", timeline(&world));
+    assert_eq!(count(&world, "delete-sent"), 1);
+    world.verdict = Verdict::Success;
+    assert!(walk(&mut world, 400, |world| count(world, "completed") == 1), "{}", timeline(&world));
+}
