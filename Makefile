@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -30,6 +30,9 @@ guards: setup    ## every safety guard taken away once: which test notices; GUAR
 
 fuzz:            ## documented answers, mutated, through every reader; MUTATIONS=N for each, STEPS=N over HTTP
 	@deploy/scripts/fuzz
+
+model:           ## every state that faults and people can bring about; ONLY='no POST' for one setup, BUDGET=1 for fewer faults
+	@deploy/scripts/model
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage
