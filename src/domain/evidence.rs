@@ -102,6 +102,13 @@ impl Baseline {
     pub fn of(observation: &Observation) -> Self {
         Self { status: observation.status.known().cloned(), content: observation.content.known().copied() }
     }
+
+    /// What `observation` shows, where a run may begin at any moment whatever the status says.
+    pub fn of_restless(observation: &Observation) -> Self {
+        let word = "a run may begin".to_owned();
+        let status = Status { verdict: Verdict::Unknown, word, at: None, detail: None };
+        Self { status: Some(status), ..Self::of(observation) }
+    }
 }
 
 /// One attempt to see the consumer do something new.
@@ -185,11 +192,11 @@ impl Watch {
     /// Whether a run that began before the delivery may be what is seen: the consumer was under way then, or nobody
     /// knows. What such a run comes to proves nothing.
     fn may_be_an_old_run(&self) -> bool {
-        self.baseline.status.as_ref().is_none_or(|status| status.verdict == Verdict::InProgress)
+        self.baseline.status.as_ref().is_none_or(|status| status.verdict.may_be_under_way())
     }
 
-    fn was_under_way(&self) -> bool {
-        self.baseline.status.is_some() && self.may_be_an_old_run()
+    fn was(&self, verdict: Verdict) -> bool {
+        self.baseline.status.as_ref().is_some_and(|status| status.verdict == verdict)
     }
 
     fn is_new_status(&self, status: &Status) -> bool {
@@ -234,19 +241,22 @@ pub enum Judgement {
 
 /// Judges what `observation` says about `watch`.
 pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Timestamp) -> Judgement {
-    let status = observation.status.known();
+    // A word that means nothing to us is no word.
+    let status = observation.status.known().filter(|status| status.verdict != Verdict::Unknown);
     let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);
     let must_post_first =
         policy.provision == Provision::Always && watch.posted_at.is_none() && !watch.cannot_post;
     let redeployed = !must_post_first
         && !under_way
-        && !watch.was_under_way()
+        && !watch.was(Verdict::InProgress)
+        // What it was at can be told now, by what it comes to from here on.
+        && !(watch.was(Verdict::Unknown) && status.is_some())
         && observation.content.known().is_some_and(|content| watch.is_new_content(*content));
     if watch.may_be_an_old_run() && !redeployed {
         if status.is_some() && !under_way {
             return Judgement::Rests;
         }
-        if under_way || watch.was_under_way() {
+        if under_way || watch.was(Verdict::InProgress) {
             return if now >= watch.deadline(policy) { Judgement::Indeterminate } else { Judgement::Waiting };
         }
     }

@@ -74,6 +74,11 @@ impl Verdict {
     pub fn is_final(self) -> bool {
         matches!(self, Self::Success | Self::Error)
     }
+
+    /// Whether it is at work, as far as anybody can tell: a word that means nothing to us may say just that.
+    pub fn may_be_under_way(self) -> bool {
+        matches!(self, Self::InProgress | Self::Unknown)
+    }
 }
 
 /// The consumer's own word on its state.

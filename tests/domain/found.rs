@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rekeyd::domain::event::{Entry, Event};
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::{Fleet, FleetEvent, Pass, Rules};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::names::{CredentialId, Role};
@@ -10,6 +11,7 @@ use rekeyd::domain::observation::Verdict;
 use rekeyd::domain::stage::{Phase, Stage};
 use rekeyd::domain::{Timestamp, after};
 
+use super::world::script::How;
 use super::world::{Manners, World};
 use super::{credential, policy};
 
@@ -60,6 +62,37 @@ fn a_run_that_began_before_the_old_keys_were_put_back_proves_nothing() {
     let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
     let back = order.iter().position(|seen| *seen == "turned-back").unwrap();
     let expected = ["ready", "delivered", "rested", "provision-sent", "provisioned", "moving", "proven"];
+    assert_eq!(order[back + 1..][..expected.len()], expected);
+}
+
+/// The same where the status is a word that nobody knows right then: it may say just that.
+#[test]
+fn a_word_that_nobody_knows_hides_no_run_before_a_delivery() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 50, |world| phase(world) == Phase::Delivering));
+    world.verdict = Verdict::Unknown;
+    assert!(walk(&mut world, 5, |world| count(world, "delivered") == 1));
+    (world.run, world.verdict) = (Some((3, false)), Verdict::InProgress);
+    assert!(walk(&mut world, 100, |world| count(world, "proven") == 1));
+    let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let place = |name| order.iter().position(|seen| *seen == name).unwrap();
+    assert!(place("rested") < place("provisioned") && place("provisioned") < place("moving"), "{order:?}");
+}
+
+/// Provisioning was asked for without an answer and begins right before the old keys are put back.
+#[test]
+fn a_run_that_was_asked_for_with_the_fresh_keys_proves_nothing_of_the_old_ones() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    world.script.plan("provision", 0, 1, How::Refused(Failure::new(Class::Timeout, "no answer").ambiguous()));
+    assert!(walk(&mut world, 100, |world| count(world, "provision-sent") == 1));
+    let fresh = world.record.as_ref().unwrap().stage.newest()[&Role::Cirt].id.clone();
+    world.keys.get_mut(&Role::Cirt).unwrap().retain(|seen| seen.key.id != fresh);
+    assert!(walk(&mut world, 50, |world| count(world, "delivered") == 2), "{}", timeline(&world));
+    (world.run, world.verdict) = (Some((3, false)), Verdict::InProgress);
+    assert!(walk(&mut world, 100, |world| count(world, "proven") == 1), "{}", timeline(&world));
+    let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let back = order.iter().rposition(|seen| *seen == "delivered").unwrap();
+    let expected = ["rested", "provision-sent", "provisioned", "moving", "proven"];
     assert_eq!(order[back + 1..][..expected.len()], expected);
 }
 

@@ -162,7 +162,7 @@ pub(super) fn under_way(sight: &Sight<'_>, baseline: &Baseline) -> Option<Plan> 
     {
         return Some(sight.blind("the consumer", failure));
     }
-    let runs = |status: &Status| status.verdict == Verdict::InProgress;
+    let runs = |status: &Status| status.verdict.may_be_under_way();
     let known = baseline.status.as_ref().is_some_and(runs);
     if known || !sight.observation.status.known().is_some_and(runs) {
         return None;
@@ -176,7 +176,7 @@ pub(super) fn under_way(sight: &Sight<'_>, baseline: &Baseline) -> Option<Plan> 
     Some(Plan::note(
         event,
         "under-way",
-        "the consumer is under way with something else: that run proves nothing",
+        "the consumer may be under way with something else: such a run proves nothing",
     ))
 }
 

@@ -23,7 +23,7 @@ use super::names::{KeyName, Role};
 use super::observation::{Looks, Observation};
 use super::policy::Policy;
 use super::proof::Permit;
-use super::record::Record;
+use super::record::{Asking, Record};
 use super::stage::Stage;
 use super::{Timestamp, after, backoff};
 
@@ -253,8 +253,12 @@ impl Sight<'_> {
 
     fn turn_back(&self, why: impl Into<String>) -> Plan {
         let why = why.into();
-        let event = Event::TurnedBack { why: why.clone(), baseline: Baseline::of(self.observation) };
-        Plan::note(event, "turn-back", why)
+        // Provisioning that was asked for without an answer may begin right before the old keys are put back.
+        let unanswered = matches!(&self.record.stage, Stage::Provisioning { watch, .. } if watch.posted_at.is_none())
+            && self.record.asked_to_provision != Asking::No;
+        let baseline =
+            if unanswered { Baseline::of_restless(self.observation) } else { Baseline::of(self.observation) };
+        Plan::note(Event::TurnedBack { why: why.clone(), baseline }, "turn-back", why)
     }
 }
 
