@@ -80,7 +80,9 @@ impl Play<'_> {
         } else if self.blurred(Blur::StatusStrange) {
             verdict = Verdict::Unknown;
         }
-        self.world.book.lied |= verdict == Verdict::Success && truth != Verdict::Success;
+        // A success that is none, or an end where a run is still to come to one.
+        let hides_a_run = truth == Verdict::InProgress && verdict == Verdict::Error;
+        self.world.book.lied |= hides_a_run || (verdict == Verdict::Success && truth != Verdict::Success);
         let at = self.setup.manners.dated.then(|| stamp(at));
         Seen::Yes(Status { verdict, word: verdict.as_str().to_owned(), at, detail: None })
     }
