@@ -246,11 +246,12 @@ pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Tim
     let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);
     let must_post_first =
         policy.provision == Provision::Always && watch.posted_at.is_none() && !watch.cannot_post;
+    // Where only now can be told what it is at, what it comes to from here on is what counts.
+    let first_word = watch.was(Verdict::Unknown) && status.is_some();
     let redeployed = !must_post_first
         && !under_way
         && !watch.was(Verdict::InProgress)
-        // What it was at can be told now, by what it comes to from here on.
-        && !(watch.was(Verdict::Unknown) && status.is_some())
+        && !first_word
         && observation.content.known().is_some_and(|content| watch.is_new_content(*content));
     if watch.may_be_an_old_run() && !redeployed {
         if status.is_some() && !under_way {
