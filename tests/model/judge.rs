@@ -19,6 +19,10 @@ impl Play<'_> {
             && let Some(pair) = self.pair_of(live)
         {
             self.world.book.told = pair;
+            // Of one key there is no telling what it is for: it is taken for the one in use, and is treated so.
+            for held in self.world.keys.iter_mut().filter(|held| pair.contains(&held.tag)) {
+                held.given = true;
+            }
         }
         let Some(record) = self.world.disk.clone() else { return };
         let changes = matches!(
@@ -99,7 +103,7 @@ impl World {
 
     fn unproven(&self, setup: &Setup, held: &Held) -> Option<&'static str> {
         let (book, consumer, tag) = (&self.book, &self.consumer, held.tag);
-        if tag.maker == Maker::Hand {
+        if tag.maker == Maker::Hand && !held.given {
             return Some("a person made it for something else");
         }
         if book.misled {

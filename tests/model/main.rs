@@ -48,8 +48,8 @@ fn nobody_is_locked_out_whatever_happens() {
         }
     }
     let met: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    println!("faults and wishes that made a difference: {}", met.join(", "));
-    println!("model: states={states} depth={depth} faults={} violations={violations}", kinds.len());
+    println!("{} kinds of faults and wishes made a difference: {}", kinds.len(), met.join(", "));
+    println!("model: states={states} depth={depth} violations={violations}");
     assert!(states > 0, "there is no setup of that name");
     assert_eq!(violations, 0);
 }

@@ -273,6 +273,11 @@ impl Play<'_> {
         };
         self.world.offer(self.setup, pair, takes);
         self.world.book.told = pair;
+        if let Some((call, _)) = &mut self.world.late
+            && let Call::Deliver(overtaken) = *call
+        {
+            *call = Call::Overtaken(overtaken);
+        }
         Ok(Event::Delivered { upstream_at: None })
     }
 

@@ -209,6 +209,10 @@ fn print_call(print: &mut Print, call: Call) {
     match call {
         Call::Create(tag) => print_tag(print, tag),
         Call::Deliver(pair) => print_pair(print, pair),
+        Call::Overtaken(pair) => {
+            print.word(7_u8);
+            print_pair(print, pair);
+        }
         Call::Provision => print.word(9_u8),
         Call::Delete(tag) => {
             print.word(8_u8);

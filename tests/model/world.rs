@@ -90,6 +90,8 @@ pub(crate) struct Consumer {
 pub(crate) enum Call {
     Create(Tag),
     Deliver(Pair),
+    /// A delivery that another one, which was answered, has overtaken.
+    Overtaken(Pair),
     Provision,
     Delete(Tag),
 }
@@ -332,6 +334,8 @@ impl World {
                 self.offer(setup, pair, [true, true]);
                 self.book.told = pair;
             }
+            // Nobody is told, and the answer to the other one was true when it was given.
+            Call::Overtaken(pair) => self.offer(setup, pair, [true, true]),
             Call::Provision => self.start_run(setup, !setup.manners.stuck, false),
             Call::Delete(tag) => self.delete(setup, tag, false),
         }
