@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,6 +24,9 @@ bench:           ## speed and memory
 
 storm:           ## 100 000 answers of 429 in virtual time, and no call too early; LIMITED=N for another number
 	@deploy/scripts/storm
+
+kill: setup      ## real kills: every reply and write, KILLS=n random moments, power cuts, failing disks, damaged journals
+	@deploy/scripts/kill
 
 guards: setup    ## every safety guard taken away once: which test notices; GUARDS="hold soak" for some
 	@deploy/scripts/guards $(GUARDS)

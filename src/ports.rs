@@ -113,8 +113,8 @@ pub enum JournalError {
     /// Nothing was written, or it is not known whether something was.
     #[error("the journal cannot be used: {0}")]
     Unavailable(String),
-    /// What is there cannot be true.
-    #[error("the journal is damaged: {0}")]
+    /// What is there cannot be true. Only a person can go on.
+    #[error("the journal is damaged: {0}; put a backup of it back (docs/how-to/mend-the-journal.md)")]
     Damaged(String),
 }
 

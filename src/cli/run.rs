@@ -34,6 +34,7 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
             let exit = match &problem {
                 Fatal::Config(_) => Exit::Config,
                 Fatal::Permission(_) => Exit::Permission,
+                Fatal::Person(_) => Exit::Person,
                 Fatal::Other(_) => Exit::Failed,
             };
             fail(exit, &problem.to_string())

@@ -9,6 +9,7 @@ pub mod control;
 pub mod fleet_status;
 mod listen;
 pub mod notify;
+mod opening;
 pub mod page;
 pub mod protocol;
 mod reload;
@@ -33,7 +34,6 @@ use crate::domain::fleet::Pass;
 use crate::domain::{Timestamp, between};
 use crate::engine::{Engine, Settings};
 use crate::http::Http;
-use crate::journal::sqlite::SqliteJournal;
 use crate::logging::{self, Filter};
 use crate::metrics::Metrics;
 use assembly::Assembly;
@@ -59,6 +59,9 @@ pub enum Fatal {
     /// Something may not be opened.
     #[error("{0}")]
     Permission(String),
+    /// Only a person can go on: starting again would find the same.
+    #[error("{0}")]
+    Person(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -143,18 +146,14 @@ async fn raise(
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Daemon>, Fatal> {
     let path = assembly::journal_path(&config);
-    let journal = SqliteJournal::open_alone(&path).map_err(|problem| {
-        Fatal::Other(format!("the journal `{}` cannot be opened: {problem}", path.display()))
-    })?;
+    // Unique for each start.
+    let holder =
+        format!("{}-{}-{:08x}", config.daemon.instance, std::process::id(), clock.nonce() & 0xffff_ffff);
+    let journal = opening::open(&path, &holder, clock.now()).await?;
     let Assembly { units, http } = assembly::assemble(&config, &metrics, &clock)
         .map_err(|problem| Fatal::Config(problem.to_string()))?;
     let settings = Settings {
-        holder: format!(
-            "{}-{}-{:08x}",
-            config.daemon.instance,
-            std::process::id(),
-            clock.nonce() & 0xffff_ffff
-        ),
+        holder,
         lease_life: config.daemon.lease_life,
         concurrency: config.daemon.concurrency,
         rules: config.daemon.rules.clone(),
@@ -163,7 +162,7 @@ async fn raise(
     for unit in &units {
         metrics.know_credential(&unit.policy.credential);
     }
-    let left = engine.start(units).await.map_err(|problem| Fatal::Other(problem.to_string()))?;
+    let left = engine.start(units).await.map_err(|problem| opening::unusable(&path, &problem))?;
     for record in left {
         let id = &record.credential;
         warn!(

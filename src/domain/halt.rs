@@ -64,6 +64,8 @@ pub enum HaltReason {
         /// Its name.
         name: KeyName,
     },
+    /// A person put this journal in its place while a rotation was under way in it.
+    OldJournal,
     /// The configuration points somewhere else than the journal says.
     PinMismatch {
         /// What differs.
@@ -104,6 +106,7 @@ impl HaltReason {
             Self::SameSecret { .. } => "same-secret",
             Self::LiveKeyGone { .. } => "live-key-gone",
             Self::NewerGeneration { .. } => "newer-generation",
+            Self::OldJournal => "old-journal",
             Self::PinMismatch { .. } => "pin-mismatch",
             Self::AttemptsExhausted { .. } => "attempts-exhausted",
             Self::CyclesExhausted { .. } => "cycles-exhausted",
@@ -146,11 +149,16 @@ impl HaltReason {
             ),
             Self::LiveKeyGone { .. } => format!(
                 "if the consumer was given another key by hand, `rekeyd confirm {credential}` takes what is at the issuer as the keys in use; \
-                 else `rekeyd resume {credential}` after the key is back"
+                 else `rekeyd resume {credential}` after the key is back; during a soak `rekeyd restore {credential}` goes back to the other keys"
             ),
             Self::NewerGeneration { .. } => format!(
                 "another rekeyd or a newer journal rotated this credential: stop the other instance or restore the newer journal; \
                  if this one is right, `rekeyd confirm {credential}`"
+            ),
+            Self::OldJournal => format!(
+                "compare the keys at the issuer and at the consumer with `rekeyd history {credential}`: if nothing was done since the copy was made, \
+                 `rekeyd resume {credential}`; else name the keys in use with `credential.keys.<role>.key` where the issuer has several, \
+                 and `rekeyd confirm {credential}`"
             ),
             Self::PinMismatch { .. } => format!(
                 "put the configuration back, or, if the credential really moved, `rekeyd confirm {credential}`"
@@ -210,6 +218,9 @@ impl fmt::Display for HaltReason {
                     "the issuer has `{name}`, which rekeyd made and this journal does not know: another instance, or an older journal"
                 )
             }
+            Self::OldJournal => f.write_str(
+                "the journal was put in its place, and in it this rotation was under way: what was done since is not known",
+            ),
             Self::PinMismatch { what } => {
                 write!(f, "the configuration points elsewhere than the journal: {what}")
             }

@@ -60,6 +60,7 @@ fn admit_confirm(record: &Record) -> Result<(), String> {
             | HaltReason::Indeterminate
             | HaltReason::LiveKeyGone { .. }
             | HaltReason::NewerGeneration { .. }
+            | HaltReason::OldJournal
             | HaltReason::PinMismatch { .. },
         ) => Ok(()),
         Some(reason) => Err(format!("this halt ends differently: {}", reason.remedy(&record.credential))),

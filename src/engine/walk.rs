@@ -93,8 +93,12 @@ impl Engine {
                 debug!(code = plan.reason.code, next = %next_look, "`{id}` rests: {}", plan.reason.text);
                 return Ok(next_look);
             }
-            if desk.has_wishes() || !self.is_leased(hand) {
-                // The look took its time: what was asked meanwhile, or another instance, comes first.
+            if !self.is_leased(hand) {
+                // The look took its time: another instance comes first, and what was seen is no longer how it is.
+                seen = None;
+                continue;
+            }
+            if desk.has_wishes() {
                 continue;
             }
             debug!(step = plan.step.name(), code = plan.reason.code, "{}", plan.reason.text);

@@ -115,6 +115,19 @@ impl Head {
         }
         text
     }
+
+    /// The end that [`text`](Self::text) wrote; `None` for anything else. Zeros in front are let pass.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (sequence, hex) = text.split_once(' ')?;
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        if hex.len() != 2 * hash.len() || !hex.is_ascii() {
+            return None;
+        }
+        for (byte, at) in hash.iter_mut().zip((0..hex.len()).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
+        }
+        Some(Self { sequence: sequence.parse().ok()?, hash })
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +170,27 @@ mod tests {
             r#"{"event":"moving"}"#,
         ));
         assert_eq!(head.text(), "1 5e0b8c5f7d7a82b87fdd7a36dea3fb35bd1a04b482021066eb2bec5e84eb5df1");
+    }
+
+    #[test]
+    fn an_end_survives_as_text() {
+        let head = Head::GENESIS.next(&line("a", "t/c", "e"));
+        for head in [Head::GENESIS, head, Head { sequence: u64::MAX, ..head }] {
+            assert_eq!(Head::parse(&head.text()), Some(head));
+            assert_eq!(Head::parse(&format!("{:0>90}", head.text())), Some(head));
+        }
+        let text = head.text();
+        for broken in [
+            "",
+            "1",
+            "1 ",
+            &text[1..],
+            &text[..text.len() - 1],
+            &text.replace('5', "g"),
+            &text.replace('5', "\u{e4}"),
+        ] {
+            assert_eq!(Head::parse(broken), None, "{broken}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rekeyd::domain::after;
-use rekeyd::domain::event::{Trigger, Wish};
+use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
@@ -123,4 +123,49 @@ fn a_fresh_key_that_somebody_deletes_is_never_delivered() {
         assert_eq!(world.held, held, "{}", timeline(&world));
     }
     assert_eq!(count(&world, "delivered"), count(&world, "turned-back"), "only the old set is put back");
+}
+
+/// Believing an old copy that the fresh keys were never delivered would take the consumer's only keys away.
+#[test]
+fn fresh_keys_are_not_cleared_away_where_the_keys_in_use_are_gone() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Testing)), "{}", timeline(&world));
+    let live = world.record.as_ref().unwrap().stage.in_use().clone();
+    let baseline = rekeyd::domain::evidence::Baseline::default();
+    world.write(Event::TurnedBack { why: "testing took too long".to_owned(), baseline });
+    world.keys.get_mut(&Role::Cirt).unwrap().retain(|seen| seen.key.id != live[&Role::Cirt].id);
+    for _ in 0..60 {
+        world.turn();
+    }
+    assert!(world.deletes.is_empty(), "{}", timeline(&world));
+    let halt = world.record.as_ref().and_then(|record| record.halt.clone()).map(|halt| halt.reason);
+    assert!(matches!(halt, Some(HaltReason::LiveKeyGone { role: Role::Cirt, .. })), "{halt:?}");
+}
+
+/// A rotation that was under way in an old copy: a person says which keys are in use, and it starts over from there.
+#[test]
+fn a_person_who_confirms_an_old_journal_starts_over_with_the_keys_in_use() {
+    for reached in [Phase::Creating, Phase::Testing, Phase::Provisioning, Phase::Soaking, Phase::Retiring] {
+        let mut world = World::new(policy(), 1, 0, Manners::default());
+        assert!(walk(&mut world, 400, |world, _| phase(world) == Some(reached)), "{}", timeline(&world));
+        world.write(Event::Halted(HaltReason::OldJournal));
+        let deletes = world.deletes.len();
+        world.policy.in_use = world
+            .held
+            .iter()
+            .map(|(role, id)| {
+                let seen = world.keys[role].iter().find(|seen| seen.key.id == *id);
+                (*role, seen.unwrap().key.name.clone())
+            })
+            .collect();
+        world.wish(Wish::Confirm).unwrap();
+        assert!(walk(&mut world, 40, |world, _| count(world, "adopted") == 2), "{}", timeline(&world));
+        let live: Vec<_> =
+            world.record.as_ref().unwrap().stage.in_use().values().map(|key| &key.id).collect();
+        assert_eq!(live, world.held.values().collect::<Vec<_>>(), "{reached}");
+        assert_eq!(world.deletes.len(), deletes, "{reached}: what is spare stays for a person");
+        assert_eq!(phase(&world), Some(Phase::Settled), "{reached}");
+        let folded = fold::fold(&world.journal).unwrap().remove(&world.policy.credential);
+        assert_eq!(folded, world.record);
+    }
 }

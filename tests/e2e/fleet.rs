@@ -71,8 +71,10 @@ impl Fleet {
     pub(crate) async fn new(scenario: Scenario, knobs: Knobs) -> Self {
         let tenants: Vec<String> = scenario.tenants.iter().map(|tenant| tenant.id.clone()).collect();
         let is_hostile = scenario.hostility != Hostility::Kind;
-        // Shown when the test fails.
-        println!("sandbox: {:?}, REKEYD_SEED={}", scenario.hostility, crate::seed());
+        if is_hostile {
+            // Shown when the test fails.
+            println!("sandbox: {:?}, REKEYD_SEED={}", scenario.hostility, scenario.seed);
+        }
         let sandbox = Sandbox::start(scenario).await.unwrap();
         let (dir, daemon) = (TempDir::new().unwrap(), AtomicU32::new(0));
         let fleet = Self { sandbox, dir, tenants, knobs, is_hostile, daemon };
@@ -280,25 +282,6 @@ impl Fleet {
     pub(crate) async fn until_halted_with(&self, tenant: &str, code: &str) -> CredentialStatus {
         let halted = |status: &CredentialStatus| status.halt.as_ref().is_some_and(|halt| halt.code == code);
         self.until(tenant, &format!("halted with `{code}`"), halted).await
-    }
-
-    /// Waits until the sandbox holds a reply, or the rotation ended without it. Answers whether one is held.
-    pub(crate) async fn until_held_or_rotated(&self, tenant: &str) -> bool {
-        let clock = SystemClock::new();
-        while clock.monotonic() < PATIENCE {
-            if !self.sandbox.held().is_empty() {
-                return true;
-            }
-            if self.sandbox.calls(0).len() > 20
-                && self
-                    .status(tenant)
-                    .is_some_and(|status| status.phase == "settled" && status.last_success_at.is_some())
-            {
-                return false;
-            }
-            clock.sleep(POLL).await;
-        }
-        panic!("`{tenant}` neither holds nor ends\n{}", tail(&self.log()));
     }
 
     /// Waits until the log holds a text.

@@ -6,7 +6,6 @@ mod fleet_rules;
 mod halts;
 mod hostile;
 mod inputs;
-mod kill;
 mod metrics;
 mod notify;
 mod rotation;

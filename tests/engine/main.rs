@@ -132,13 +132,14 @@ impl Outside {
 #[async_trait::async_trait]
 impl Issuer for Outside {
     async fn list(&self) -> Result<Sightings, Failure> {
+        let seen = self.keys.lock().unwrap().clone();
         if self.gated.swap(false, Ordering::SeqCst) {
             self.at_gate.notify_one();
             self.gate.notified().await;
         }
         self.listed.lock().unwrap().push(self.now());
         self.out()?;
-        Ok(self.keys.lock().unwrap().clone())
+        Ok(seen)
     }
     async fn create(&self, role: Role, name: &KeyName) -> Result<Key, Failure> {
         self.out()?;
@@ -386,6 +387,30 @@ async fn a_look_that_outlasts_the_lease_is_followed_by_no_step_beside_another_in
     scene.outside.gate.notify_one();
     slow.quiet().await;
     assert_eq!(scene.names().await.len(), before, "the slow one has nothing to say any more");
+}
+
+/// Who slept longer than the lease, and finds it still his own, does not act on what he saw before: a clone with a
+/// journal of its own may have been at work.
+#[tokio::test]
+async fn what_was_seen_before_a_sleep_is_seen_again_before_a_step() {
+    let scene = Scene::new(20);
+    let engine = scene.engine("one").await;
+    engine.wake_due(scene.clock.now());
+    engine.quiet().await;
+    assert_eq!(scene.names().await, ["adopted"]);
+    scene.outside.gated.store(true, Ordering::SeqCst);
+    let (asking, id) = (Arc::clone(&engine), scene.id.clone());
+    let wish = Wish::Rotate { trigger: Trigger::Command, reason: "drill".to_owned(), pass: Pass::default() };
+    let asked = tokio::spawn(async move { asking.wish(&id, wish).await });
+    scene.outside.at_gate.notified().await;
+    scene.pass(Duration::from_mins(3));
+    let of_a_clone = KeyName::ours(Role::Cirt, 1, &scene.id, 4711);
+    scene.outside.add(Role::Cirt, of_a_clone, scene.clock.now());
+    scene.outside.gate.notify_one();
+    engine.quiet().await;
+    asked.await.unwrap().unwrap();
+    assert!(scene.outside.created.lock().unwrap().is_empty(), "{:?}", scene.names().await);
+    assert_eq!(scene.names().await.last(), Some(&"halted"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

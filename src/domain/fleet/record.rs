@@ -161,6 +161,10 @@ impl Fleet {
                 self.attempts.insert(id.clone(), Attempt::new(at, Pass::default(), ""));
             }
         }
+        if let Event::Adopted { .. } = event {
+            // A person started over: the rotation that was under way counts for nothing any more.
+            self.attempts.remove(id);
+        }
         let Some(attempt) = self.attempts.get_mut(id) else { return };
         attempt.progress = match event {
             Event::Begun { .. } => Progress::UnderWay,

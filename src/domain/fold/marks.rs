@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::clock;
+use super::stages::starts_over;
 use crate::domain::Timestamp;
 use crate::domain::between;
 use crate::domain::event::{Entry, Event, PROVISION, Wish};
@@ -29,6 +30,21 @@ pub(super) fn stand_beside(stage: &Stage, event: &Event) -> bool {
         }
         Event::Gone { .. } => matches!(stage, Stage::Settled { .. }),
         _ => false,
+    }
+}
+
+/// What is kept of a rotation that a person gives up: the names of its keys, which are no strangers.
+pub(super) fn before(record: &mut Record, entry: &Entry) {
+    if entry.event != Event::Wished(Wish::Confirm) || !starts_over(record) {
+        return;
+    }
+    let keys = record.stage.keys().into_iter().map(|(role, key)| (key.name.clone(), role));
+    let mut names: Vec<(KeyName, Role)> = keys.collect();
+    if let Stage::Creating { names: chosen, .. } | Stage::Restoring { pending: chosen, .. } = &record.stage {
+        names.extend(chosen.iter().map(|(role, name)| (name.clone(), *role)));
+    }
+    for (name, role) in names {
+        remember(&mut record.left, &name, role);
     }
 }
 
@@ -80,8 +96,9 @@ fn refused_to_provision(record: &mut Record) {
 
 fn progress(record: &mut Record, event: &Event, at: Timestamp) {
     match event {
-        Event::Adopted { generation, pin, others, .. } => {
+        Event::Adopted { live, generation, pin, others } => {
             record.readopt = false;
+            record.left.retain(|name, _| live.values().all(|key| key.name != *name));
             record.left.extend(others.iter().map(|(name, role)| (name.clone(), *role)));
             record.generation = record.generation.max(*generation);
             record.pin = pin.clone();

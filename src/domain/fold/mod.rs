@@ -45,6 +45,7 @@ pub fn apply(record: Option<Record>, entry: &Entry) -> Result<Record, Misfit> {
         return adopted(entry).ok_or_else(|| misfit("nothing"));
     };
     let phase = record.stage.phase();
+    marks::before(&mut record, entry);
     if let Some(stage) = stages::next(&record, entry) {
         record.stage = stage;
     } else if !marks::stand_beside(&record.stage, &entry.event) {

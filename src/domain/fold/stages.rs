@@ -22,8 +22,8 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         (Stage::Settled { .. }, Event::Adopted { live, .. }) if record.readopt => {
             Some(Stage::Settled { live: live.clone() })
         }
-        // A person put other keys in place of those that went: the rotation is given up, and they are looked for.
-        (stage, Event::Wished(Wish::Confirm)) if is_bereft(record) => {
+        // A person says which keys are in use: the rotation is given up, and they are looked for.
+        (stage, Event::Wished(Wish::Confirm)) if starts_over(record) => {
             Some(Stage::Settled { live: stage.in_use().clone() })
         }
         (Stage::Settled { live }, Event::Begun { names, .. }) => Some(Stage::Creating {
@@ -62,9 +62,10 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
     }
 }
 
-/// Whether a key in use went without rekeyd.
-fn is_bereft(record: &Record) -> bool {
-    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::LiveKeyGone { .. }))
+/// Whether a person who confirms says which keys are in use.
+pub(super) fn starts_over(record: &Record) -> bool {
+    let reason = record.halt.as_ref().map(|halt| &halt.reason);
+    matches!(reason, Some(HaltReason::LiveKeyGone { .. } | HaltReason::OldJournal))
 }
 
 /// Whether the consumer was seen to be changed by somebody else.

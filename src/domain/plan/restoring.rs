@@ -1,7 +1,7 @@
 //! Restoring: clear away what was never delivered, or put the old set back and prove it.
 
 use super::forward::Absent;
-use super::{Names, Plan, Sight, Step, forward, proving};
+use super::{Names, Plan, Sight, Step, forward, proving, settled};
 use crate::domain::after;
 use crate::domain::event::Event;
 use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
@@ -20,6 +20,9 @@ pub(super) fn clear(sight: &Sight<'_>, fresh: &KeySet, pending: &Names) -> Plan 
     if let Seen::Unknown(failure) = &sight.observation.keys {
         return sight.blind("the issuer", failure);
     }
+    if let Some(plan) = live_gone(sight) {
+        return plan;
+    }
     let named = fresh.iter().map(|(role, key)| (*role, &key.name));
     let Some((role, name)) = named.chain(pending.iter().map(|(role, name)| (*role, name))).next() else {
         return Plan::note(Event::Completed, "cleared", "nothing is left of the fresh keys");
@@ -33,6 +36,19 @@ pub(super) fn clear(sight: &Sight<'_>, fresh: &KeySet, pending: &Names) -> Plan 
         Some(seen) => delete(sight, role, seen),
         None => absent(sight, role, name),
     }
+}
+
+/// The fresh keys go only while the keys in use are there: without them, the fresh ones may be what the consumer holds,
+/// delivered after this journal was copied.
+fn live_gone(sight: &Sight<'_>) -> Option<Plan> {
+    let sightings = sight.observation.keys.known()?;
+    let halt = settled::missing(sight.record.stage.in_use(), sightings)?;
+    let shown_by = after(sight.record.entered_at, sight.policy.lag);
+    Some(if sight.now < shown_by {
+        sight.poll("may-show-up", "a key in use is not listed, and may show up late")
+    } else {
+        Plan::halt(halt)
+    })
 }
 
 fn delete(sight: &Sight<'_>, role: Role, seen: &Sighting) -> Plan {

@@ -108,15 +108,16 @@ impl<'connection> Batch<'connection> {
         Ok(Ok(()))
     }
 
-    /// Makes everything durable. An error means that nothing was written, or that nobody knows.
-    pub(super) fn commit(self) -> Result<(), JournalError> {
+    /// Makes everything durable, and answers where the journal ends now. An error means that nothing was written, or
+    /// that nobody knows.
+    pub(super) fn commit(self) -> Result<Head, JournalError> {
         if self.head != self.begun_at {
             self.transaction
                 .prepare_cached("UPDATE meta SET value = ?1 WHERE key = 'head'")?
                 .execute([self.head.text()])?;
         }
         self.transaction.commit()?;
-        Ok(())
+        Ok(self.head)
     }
 
     /// Lets the file grow to `pages` pages and no further, like a disk that is full then.
@@ -150,7 +151,8 @@ impl<'connection> Batch<'connection> {
     }
 }
 
-fn head(connection: &Connection) -> Result<Head, JournalError> {
+/// Where the journal ends.
+pub(super) fn head(connection: &Connection) -> Result<Head, JournalError> {
     let head = connection
         .prepare_cached("SELECT sequence, hash FROM entry ORDER BY sequence DESC LIMIT 1")?
         .query_row([], |row| Ok(Head { sequence: row.get::<_, Number>(0)?.0, hash: row.get(1)? }))
@@ -169,7 +171,7 @@ pub(super) fn check_head(connection: &Connection, head: &Head) -> Result<(), Jou
         return Ok(());
     }
     Err(JournalError::Damaged(format!(
-        "it ends with entry {}, but the last one written was `{}`: restore the file from a backup",
+        "it ends with entry {}, but the last one written was `{}`",
         head.sequence,
         noted.as_deref().unwrap_or("not noted"),
     )))

@@ -9,6 +9,8 @@
 //! anybody waits for the answer. After a dropped append the caller reads again before it believes anything.
 
 mod batch;
+mod file;
+mod note;
 mod reader;
 mod schema;
 mod trouble;
@@ -19,18 +21,19 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
-use super::chain::Line;
+use super::chain::{Head, Line};
 use crate::domain::Timestamp;
 use crate::domain::event::Entry;
 use crate::domain::names::TenantId;
 use crate::ports::{Draft, Journal, JournalError, Lease};
 use batch::{Acquire, Append};
+use note::Note;
 use writer::{Request, Writer};
 
 /// The journal in one `SQLite` file.
@@ -39,8 +42,10 @@ pub struct SqliteJournal {
     /// `None` where the file was opened for reading only.
     writer: Option<Writer>,
     reader: Arc<Mutex<Connection>>,
+    /// How far it has come; kept by the one process that has the journal alone.
+    note: Arc<OnceLock<Note>>,
     /// The lock that says that no other process writes. It ends with the process, however that ends.
-    _alone: Option<File>,
+    alone: Option<File>,
 }
 
 impl SqliteJournal {
@@ -50,21 +55,55 @@ impl SqliteJournal {
     /// [`JournalError::Damaged`] where the file is not whole or not a journal; [`JournalError::Unavailable`] where it
     /// cannot be opened or was written by a newer release.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
-        let path = path.as_ref().to_owned();
-        let connection = schema::open(&path)?;
-        let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
-        Ok(Self { writer: Some(Writer::start(&path, connection)?), reader, path, _alone: None })
+        let path = path.as_ref();
+        Self::write_to(path, schema::open(path)?, None)
     }
 
     /// Opens the journal as [`open`](Self::open) does, for this process alone: refused while another one has it alone.
     /// Nobody who held a lease can be alive then, so every lease is over, and work goes on at once after a crash.
+    ///
+    /// Every page, the index, the chain over all entries and the note of how far it had come are checked before
+    /// anything is written: a journal that is damaged stays as it is.
     pub fn open_alone(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref();
-        let connection = schema::open(path)?;
-        let lock = schema::lock(path)?;
+        let lock = file::lock(path)?;
+        schema::examine(path)?;
+        let is_noted = note::is_there(path)?;
+        let connection = schema::prepare(path)?;
         schema::end_leases(&connection)?;
-        drop(connection);
-        Ok(Self { _alone: Some(lock), ..Self::open(path)? })
+        let head = batch::head(&connection)?;
+        let journal = Self::write_to(path, connection, Some(lock))?;
+        if is_noted || head == Head::GENESIS {
+            journal.note_from(&head)?;
+        }
+        Ok(journal)
+    }
+
+    /// Whether a person put this journal in its place: it has entries, and no note of how far it had come. No note is
+    /// made until [`vouch`](Self::vouch) is called.
+    pub fn is_copy(&self) -> bool {
+        self.alone.is_some() && self.note.get().is_none()
+    }
+
+    /// Takes a journal that was put in its place for its own.
+    pub async fn vouch(&self) -> Result<(), JournalError> {
+        let reader = Arc::clone(&self.reader);
+        let head = blocking(move || batch::head(&reader.lock().expect("reading does not panic"))).await?;
+        self.note_from(&head)
+    }
+
+    fn note_from(&self, head: &Head) -> Result<(), JournalError> {
+        let note = Note::open(&self.path, head)?;
+        // Who was first has opened the same file.
+        let _ = self.note.set(note);
+        Ok(())
+    }
+
+    fn write_to(path: &Path, connection: Connection, alone: Option<File>) -> Result<Self, JournalError> {
+        let reader = Arc::new(Mutex::new(schema::open_read_only(path)?));
+        let (path, note) = (path.to_owned(), Arc::new(OnceLock::new()));
+        let writer = Some(Writer::start(&path, connection, Arc::clone(&note))?);
+        Ok(Self { path, writer, reader, note, alone })
     }
 
     /// Opens the journal at `path` for reading, beside a daemon that may be writing. Appends, leases and their return
@@ -72,7 +111,7 @@ impl SqliteJournal {
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let path = path.as_ref().to_owned();
         let reader = Arc::new(Mutex::new(schema::open_read_only(&path)?));
-        Ok(Self { writer: None, reader, path, _alone: None })
+        Ok(Self { writer: None, reader, path, note: Arc::default(), alone: None })
     }
 
     /// Ends the writer: what is queued is written, the write-ahead log is merged into the file, the thread ends.

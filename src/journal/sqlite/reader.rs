@@ -87,5 +87,5 @@ fn check_file(connection: &Connection) -> Result<(), JournalError> {
     if found == "ok" {
         return Ok(());
     }
-    Err(JournalError::Damaged(format!("{found}: restore the file from a backup")))
+    Err(JournalError::Damaged(found))
 }

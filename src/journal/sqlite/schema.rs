@@ -1,17 +1,16 @@
-//! The file: who may read it, how it is opened, and what its tables are.
+//! How the file is opened, and what its tables are.
 //!
-//! A file is looked at before it is touched: somebody else's database, or one of a newer release, stays as it is.
+//! A file is looked at before it is touched: one that is damaged, somebody else's database, or one of a newer release
+//! stays as it is.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::super::chain::{Head, instant_text};
 use super::super::rules;
+use super::{file, note, reader};
 use crate::ports::JournalError;
 
 /// The first `SQLite` without the WAL-reset corruption of 3.7.0 to 3.51.2.
@@ -55,39 +54,38 @@ pub(super) fn latest_version() -> i32 {
     i32::try_from(MIGRATIONS.len()).expect("migrations are few")
 }
 
-/// Opens the file for writing, makes or upgrades it, and checks that it is whole.
+/// Opens the file for writing, makes or upgrades it, and checks that its pages are whole.
 pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
-    check_library(rusqlite::version_number())?;
-    create(path)?;
-    // Two processes that start at once must not switch a new file to WAL at once: SQLite does not wait there. The
-    // lock is on the folder, since closing a handle of the file itself would drop SQLite's own locks.
-    let folder = File::open(folder_of(path)).map_err(|error| cannot("open the folder of", path, &error))?;
-    folder.lock().map_err(|error| cannot("lock the folder of", path, &error))?;
-    let mut connection = connect(path)?;
-    migrate(&mut connection)?;
-    drop(folder);
+    let connection = prepare(path)?;
     check_pages(&connection)?;
     Ok(connection)
 }
 
-/// Takes the lock that one process holds for its whole life, on a file of its own beside the journal.
-pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
-    let beside = path.with_extension("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(|error| cannot("open", &beside, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(JournalError::Unavailable(format!(
-            "another rekeyd works with `{}`: one at a time, or give each a `state-dir` of its own",
-            path.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(cannot("lock", &beside, &error)),
+/// Opens the file for writing, makes or upgrades it. Nothing in it is checked.
+pub(super) fn prepare(path: &Path) -> Result<Connection, JournalError> {
+    check_library(rusqlite::version_number())?;
+    file::make_where_missing(path, |new| {
+        let mut connection = connect(new)?;
+        migrate(&mut connection)?;
+        // Closing merges the write-ahead log, so that the file alone is whole.
+        connection.close().map_err(|(_, error)| error.into())
+    })?;
+    let mut connection = connect(path)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Reads the whole file without touching it: its pages, its tables, its index, and the chain of its entries.
+pub(super) fn examine(path: &Path) -> Result<(), JournalError> {
+    if !file::is_there(path)? {
+        return note::check_missing(path);
     }
+    let mut connection = connect_read_only(path)?;
+    if version(&connection, path)? == latest_version() {
+        check_tables(&connection)?;
+    }
+    reader::verify(&mut connection)?;
+    note::check(path, &connection)
 }
 
 /// Ends every lease: whoever held one is not alive.
@@ -119,11 +117,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, JournalError> {
 
 /// Connects for reading to a journal of this release's version.
 pub(super) fn open_read_only(path: &Path) -> Result<Connection, JournalError> {
-    check_library(rusqlite::version_number())?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "trusted_schema", false)?;
+    let connection = connect_read_only(path)?;
     let found = version(&connection, path)?;
     if found < latest_version() {
         return Err(JournalError::Unavailable(format!(
@@ -132,6 +126,15 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, JournalError> {
             latest_version()
         )));
     }
+    Ok(connection)
+}
+
+fn connect_read_only(path: &Path) -> Result<Connection, JournalError> {
+    check_library(rusqlite::version_number())?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 
@@ -145,40 +148,13 @@ fn check_library(version: i32) -> Result<(), JournalError> {
     )))
 }
 
-/// Makes the file and its folder where they are missing, for their owner only.
-fn create(path: &Path) -> Result<(), JournalError> {
-    let folder = folder_of(path);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| cannot("make the folder of", path, &error))?;
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => File::open(&folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| cannot("make", path, &error)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(cannot("make", path, &error)),
-    }
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-fn cannot(what: &str, path: &Path, error: &std::io::Error) -> JournalError {
-    JournalError::Unavailable(format!("cannot {what} `{}`: {error}", path.display()))
-}
-
 /// The version of the tables, 0 for an empty file; an error for a file that is not ours to write.
 fn version(connection: &Connection, path: &Path) -> Result<i32, JournalError> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if (application, version, tables) == (0, 0, 0) {
+        // What `make_where_missing` has just begun; nobody else sees a file in this state.
         return Ok(0);
     }
     if application != APPLICATION_ID || version < 1 {
@@ -223,7 +199,25 @@ fn check_pages(connection: &Connection) -> Result<(), JournalError> {
     if found == "ok" {
         return Ok(());
     }
-    Err(JournalError::Damaged(format!("{found}: restore the file from a backup")))
+    Err(JournalError::Damaged(found))
+}
+
+/// Whether the tables are the ones this release makes: a changed word in them changes what is read.
+fn check_tables(connection: &Connection) -> Result<(), JournalError> {
+    let mut expected = Connection::open_in_memory()?;
+    migrate(&mut expected)?;
+    if tables(connection)? == tables(&expected)? {
+        return Ok(());
+    }
+    Err(JournalError::Damaged("its tables are not the ones rekeyd made".to_owned()))
+}
+
+/// Every table and index, as it was declared.
+fn tables(connection: &Connection) -> Result<Vec<Vec<Option<String>>>, JournalError> {
+    let mut statement =
+        connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| (0..4).map(|column| row.get(column)).collect())?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 #[cfg(test)]

@@ -348,3 +348,109 @@ async fn one_process_works_alone_and_takes_over_at_once() {
     let taken = second.acquire(&tenant("t"), "second", now, life).await.unwrap().expect("its lease is over");
     assert!(taken.fence > held.fence, "what the first one still sends is refused");
 }
+
+/// A journal as the daemon leaves it, open and closed again.
+async fn left_by_a_daemon(entries: u64) -> Scratch {
+    let scratch = Scratch::new();
+    let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+    fill(&journal, entries).await;
+    journal.close().await.unwrap();
+    scratch
+}
+
+#[tokio::test]
+async fn a_daemon_does_not_start_on_what_was_changed() {
+    for (sql, expected) in [
+        ("UPDATE entry SET event = replace(event, 'moving', 'mowing') WHERE sequence = 2", "entry 2"),
+        ("DELETE FROM entry WHERE sequence = 2", "entry 2 is missing"),
+        ("DELETE FROM meta", "not noted"),
+        ("CREATE TABLE recipes (name TEXT)", "its tables are not the ones"),
+        ("DROP INDEX entry_of_credential", "its tables are not the ones"),
+    ] {
+        let scratch = left_by_a_daemon(3).await;
+        scratch.tamper(sql);
+        let before = fs::read(scratch.path()).unwrap();
+        let why = damaged(SqliteJournal::open_alone(scratch.path()));
+        assert!(why.contains(expected), "{sql}: {why}");
+        assert_eq!(fs::read(scratch.path()).unwrap(), before, "{sql}: it stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_lost_its_end_is_refused() {
+    let older = left_by_a_daemon(2).await;
+    let scratch = Scratch::new();
+    for name in ["journal.db", "journal.head"] {
+        fs::copy(older.folder.path().join(name), scratch.folder.path().join(name)).unwrap();
+    }
+    let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+    fill_more(&journal, 2).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    fs::copy(older.path(), scratch.path()).unwrap();
+    let why = damaged(SqliteJournal::open_alone(scratch.path()));
+    assert!(why.contains("entry 3 was written and is not there"), "{why}");
+    // A person who has nothing newer says so by removing the note. The journal is a copy until somebody vouches for it.
+    fs::remove_file(scratch.folder.path().join("journal.head")).unwrap();
+    for _ in 0..2 {
+        let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+        assert!(journal.is_copy());
+        journal.close().await.unwrap();
+    }
+    let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+    journal.vouch().await.unwrap();
+    fill_more(&journal, 2).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    assert!(!SqliteJournal::open_alone(scratch.path()).unwrap().is_copy());
+    fs::copy(older.path(), scratch.path()).unwrap();
+    damaged(SqliteJournal::open_alone(scratch.path()));
+}
+
+#[tokio::test]
+async fn another_journal_in_the_same_place_is_refused() {
+    let scratch = left_by_a_daemon(3).await;
+    let other = Scratch::new();
+    let journal = SqliteJournal::open_alone(other.path()).unwrap();
+    let lease = lease(&journal, "u").await;
+    for follows in 0..4 {
+        journal.append(&lease, draft("u/a", follows)).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    fs::copy(other.path(), scratch.path()).unwrap();
+    assert!(damaged(SqliteJournal::open_alone(scratch.path())).contains("not the one that was here"));
+}
+
+#[tokio::test]
+async fn a_journal_that_is_gone_is_not_made_anew() {
+    let scratch = left_by_a_daemon(3).await;
+    fs::remove_file(scratch.path()).unwrap();
+    assert!(damaged(SqliteJournal::open_alone(scratch.path())).contains("is gone; it had 3 entries"));
+    assert!(!scratch.path().exists());
+    fs::write(scratch.path(), "").unwrap();
+    assert!(damaged(SqliteJournal::open_alone(scratch.path())).contains("is empty"));
+    fs::remove_file(scratch.path()).unwrap();
+    for text in ["", "4 x\n"] {
+        fs::write(scratch.folder.path().join("journal.head"), text).unwrap();
+        assert!(damaged(SqliteJournal::open_alone(scratch.path())).contains("cannot be read"));
+    }
+}
+
+/// After a power cut the note may be behind.
+#[tokio::test]
+async fn a_note_that_is_behind_is_no_damage() {
+    let scratch = left_by_a_daemon(3).await;
+    let new = left_by_a_daemon(0).await;
+    fs::copy(new.folder.path().join("journal.head"), scratch.folder.path().join("journal.head")).unwrap();
+    assert!(!SqliteJournal::open_alone(scratch.path()).unwrap().is_copy());
+}
+
+#[test]
+fn what_a_dying_process_began_is_begun_again() {
+    let scratch = Scratch::new();
+    for name in ["journal.db.new", "journal.db.new-wal", "journal.db.new-journal"] {
+        fs::write(scratch.folder.path().join(name), "half of it").unwrap();
+    }
+    drop(SqliteJournal::open_alone(scratch.path()).unwrap());
+    assert!(!scratch.folder.path().join("journal.db.new").exists());
+}

@@ -15,7 +15,7 @@ impl From<Error> for JournalError {
         };
         let remedy = match code {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-                return Self::Damaged(format!("{error}: restore the file from a backup"));
+                return Self::Damaged(format!("{error}"));
             }
             ErrorCode::DiskFull => "free some space on its disk; nothing is lost, and appends then go on",
             ErrorCode::ReadOnly => "make the file and its folder writable for this user",

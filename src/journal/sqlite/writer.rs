@@ -1,14 +1,16 @@
 //! The one thread that writes.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
+use super::super::chain::Head;
 use super::batch::{Acquire, Append, Batch, Ruling};
+use super::note::Note;
 use super::schema;
 use crate::ports::{JournalError, Lease};
 
@@ -30,12 +32,16 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread on `connection`.
-    pub(super) fn start(path: &Path, connection: Connection) -> Result<Self, JournalError> {
+    pub(super) fn start(
+        path: &Path,
+        connection: Connection,
+        note: Arc<OnceLock<Note>>,
+    ) -> Result<Self, JournalError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let path = path.to_owned();
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || run(connection, &path, receiver))
+            .spawn(move || run(connection, &path, &note, receiver))
             .map_err(|error| JournalError::Unavailable(format!("its thread cannot start: {error}")))?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
@@ -143,14 +149,18 @@ impl Request {
 fn run(
     mut connection: Connection,
     path: &Path,
+    note: &OnceLock<Note>,
     mut queue: mpsc::Receiver<Request>,
 ) -> Result<(), JournalError> {
     let mut requests = Vec::new();
     while queue.blocking_recv_many(&mut requests, BATCH) > 0 {
         let outcome = write(&mut connection, &mut requests);
-        if outcome.is_err() {
-            recover(&mut connection, path);
+        match (&outcome, note.get()) {
+            (Err(_), _) => recover(&mut connection, path),
+            (Ok(head), Some(note)) => note.write(head),
+            (Ok(_), None) => {}
         }
+        let outcome = outcome.map(drop);
         for request in requests.drain(..) {
             request.answer(&outcome);
         }
@@ -158,7 +168,7 @@ fn run(
     merge_log(connection)
 }
 
-fn write(connection: &mut Connection, requests: &mut [Request]) -> Result<(), JournalError> {
+fn write(connection: &mut Connection, requests: &mut [Request]) -> Result<Head, JournalError> {
     let mut batch = Batch::begin(connection)?;
     for request in requests {
         request.apply(&mut batch)?;

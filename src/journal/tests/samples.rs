@@ -63,6 +63,7 @@ samples! {
         HaltReason::SameSecret { .. } => [HaltReason::SameSecret { role: Role::Ciapi }],
         HaltReason::LiveKeyGone { .. } => [HaltReason::LiveKeyGone { role: Role::Cirt, name: name() }],
         HaltReason::NewerGeneration { .. } => [HaltReason::NewerGeneration { name: name() }],
+        HaltReason::OldJournal => [HaltReason::OldJournal],
         HaltReason::PinMismatch { .. } => [HaltReason::PinMismatch { what: text() }],
         HaltReason::AttemptsExhausted { .. } => [HaltReason::AttemptsExhausted { step: text(), cause: text() }],
         HaltReason::CyclesExhausted { .. } => [HaltReason::CyclesExhausted { cycles: 3, cause: text() }],
