@@ -211,8 +211,8 @@ async fn what_is_damaged_is_refused_and_stays_as_it_is() {
     tally.close("damage-files");
 }
 
-/// The real process on a damaged journal in the middle of a rotation.
-async fn start_on(case: &Case, ground: &Ground) -> Result<(), String> {
+/// The real process on a damaged journal in the middle of a rotation: whether it started.
+async fn start_on(case: &Case, ground: &Ground) -> Result<bool, String> {
     let state = ground.fleet.path("state");
     case.files.put(&state);
     let seen = ground.fleet.sandbox.calls(0).len() as u64;
@@ -228,7 +228,7 @@ async fn start_on(case: &Case, ground: &Ground) -> Result<(), String> {
         return if is_harmed {
             Err(format!("{arrival:?}: {}\n{tail}", tally.problems.join("\n")))
         } else {
-            Ok(())
+            Ok(true)
         };
     }
     let code = process.ended().and_then(|status| status.code());
@@ -246,7 +246,7 @@ async fn start_on(case: &Case, ground: &Ground) -> Result<(), String> {
     if Files::of(&state) != case.files {
         return Err(format!("it touched the file\n{tail}"));
     }
-    Ok(())
+    Ok(false)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,14 +271,33 @@ async fn the_daemon_does_not_start_on_a_damaged_journal() {
         cases.extend(broken);
     }
     let mut tally = Tally { points: cases.len() as u64, ..Tally::default() };
+    let mut started = 0;
     for case in &cases {
         match start_on(case, &ground).await {
-            Ok(()) => tally.resumed += 1,
+            Ok(has_started) => {
+                tally.resumed += 1;
+                started += u64::from(has_started);
+            }
             Err(problem) => tally.problems.push(format!("{}: {problem}", case.what)),
         }
     }
     // The journal as it was is put back, and the rotation goes on.
     files.put(&state);
-    tally.add(ground.finish(1).await);
+    if started == 0 {
+        tally.add(ground.finish(1).await);
+    } else {
+        // Somebody has been at work since: it may find that, and halt.
+        let mut process = ground.launch();
+        let arrival = ground.drive(&mut process).await;
+        if !matches!(arrival, Ok(Arrival::Over | Arrival::Halted(_))) {
+            tally
+                .problems
+                .push(format!("put back, after {started} started: {arrival:?}\n{}", process.tail()));
+        }
+        let mut harm = Tally::default();
+        harm.read(&ground.fleet.sandbox.books());
+        harm.problems.retain(|problem| !problem.contains(" orphans: "));
+        tally.add(Tally { orphans: 0, ..harm });
+    }
     tally.close("damage-daemon");
 }
