@@ -166,6 +166,8 @@ impl Engine {
             closed.opens_at,
         );
         if halted {
+            // Only a person ends the halt, and wakes whoever waits: until then nobody is asked for nothing.
+            plan.next_look = NextLook::Schedule;
             plan.reason.person =
                 Some("`rekeyd status` shows why; `rekeyd resume --fleet` ends the halt".to_owned());
         }

@@ -126,7 +126,10 @@ impl Journal for MemoryJournal {
         let store = self.store();
         // The numbers run from 1 without a gap.
         let known = usize::try_from(after).unwrap_or(usize::MAX).min(store.entries.len());
-        let wanted = |entry: &&Entry| tenant.is_none_or(|tenant| entry.credential.tenant == *tenant);
+        let Some(tenant) = tenant else {
+            return Ok(store.entries[known..].iter().map(|(entry, ..)| entry.clone()).collect());
+        };
+        let wanted = |entry: &&Entry| entry.credential.tenant == *tenant;
         Ok(store.entries[known..].iter().map(|(entry, ..)| entry).filter(wanted).cloned().collect())
     }
 

@@ -104,3 +104,21 @@ fn a_step_that_fails_long_after_its_stage_should_be_over_halts() {
         assert!(halts(&mut world), "{wanted}");
     }
 }
+
+#[test]
+fn a_person_who_onboards_brings_the_proof_about() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Retiring)), "{}", timeline(&world));
+    // It was asked to provision, so the proof by exclusion is needed; now the endpoint is gone.
+    world.manners.no_post = true;
+    let halted = |world: &World| reason(world) == Some(HaltReason::Indeterminate);
+    assert!(walk(&mut world, 400, |world, _| halted(world)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 1, "the `cirt` key is kept");
+    world.wish(Wish::Resume).unwrap();
+    for _ in 0..6 {
+        world.turn();
+    }
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(world.deletes.len(), 2);
+}

@@ -13,7 +13,7 @@ use rekeyd::domain::key::{Key, KeySet};
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
 use rekeyd::domain::plan::rotation_due;
 use rekeyd::domain::policy::Policy;
-use rekeyd::domain::{Timestamp, after};
+use rekeyd::domain::{Timestamp, after, before};
 
 use super::{at, policy};
 
@@ -264,6 +264,52 @@ fn a_person_who_sees_to_a_stop_makes_it_count_again() {
     story.write(now(), id(0), Event::Wished(Wish::Confirm));
     story.prove(0, now());
     assert_eq!(story.fleet.attempts[&id(0)].progress, Progress::Proven);
+}
+
+#[test]
+fn a_rotation_that_is_over_holds_up_nobody() {
+    let rules = Rules::default();
+    // It turned back and ended, the credential halted, and a person saw to it.
+    let mut resumed = Story::default();
+    resumed.whole(1, before(now(), 10 * DAY));
+    resumed.admit(0, now());
+    resumed.begin(0, now());
+    resumed.fail(0, now());
+    resumed.write(now(), id(0), Event::Completed);
+    let halt = HaltReason::CyclesExhausted { cycles: 3, cause: "it fails".to_owned() };
+    resumed.write(now(), id(0), Event::Halted(halt));
+    resumed.write(now(), id(0), Event::Wished(Wish::Resume));
+    // It was given up half-way, since a person put other keys in place.
+    let mut given_up = Story::default();
+    given_up.whole(1, before(now(), 10 * DAY));
+    given_up.admit(0, now());
+    given_up.begin(0, now());
+    given_up.prove(0, now());
+    let halt = HaltReason::LiveKeyGone { role: Role::Cirt, name: KeyName("gone".to_owned()) };
+    given_up.write(now(), id(0), Event::Halted(halt));
+    given_up.write(now(), id(0), Event::Wished(Wish::Confirm));
+    let pin = policy().pin;
+    let adopted = Event::Adopted { live: KeySet::new(), generation: 1, pin, others: [].into() };
+    given_up.write(now(), id(0), adopted);
+    for story in [resumed, given_up] {
+        assert!(closed(&rules, &story.fleet, &candidate(&id(0), 5), now()).is_empty(), "{:?}", story.fleet);
+    }
+}
+
+#[test]
+fn who_stopped_half_way_counts_again_although_the_halt_of_the_fleet_was_ended_first() {
+    let rules = Rules { rotations_at_once: 1, canary: false, ..Rules::default() };
+    let mut story = Story::default();
+    story.admit(0, now());
+    story.begin(0, now());
+    story.write(now(), id(0), Event::Halted(HaltReason::Indeterminate));
+    story.own(now(), FleetEvent::Resumed { reason: "it was looked at".to_owned() });
+    assert_eq!(story.fleet.alarm(&rules, 1, now()), None, "it is forgiven");
+    assert!(closed(&rules, &story.fleet, &candidate(&id(1), 5), now()).is_empty());
+    story.write(now(), id(0), Event::Wished(Wish::Resume));
+    assert_eq!(closed(&rules, &story.fleet, &candidate(&id(1), 5), now()), ["at once"]);
+    story.write(now(), id(0), Event::Halted(HaltReason::Indeterminate));
+    assert!(story.fleet.alarm(&Rules::default(), 5, now()).is_some(), "what comes of it now counts");
 }
 
 #[test]

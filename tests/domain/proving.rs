@@ -72,3 +72,14 @@ fn a_fresh_key_that_is_refused_while_proving_starts_the_proofs_over() {
     world.write(failed(Class::Unauthorized));
     assert_eq!(worked(&world), 0);
 }
+
+#[test]
+fn who_is_at_work_again_starts_the_proofs_over() {
+    let mut world = World::new(thorough(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| worked(world) == 2), "{}", timeline(&world));
+    world.verdict = Verdict::InProgress;
+    assert!(walk(&mut world, 10, |world, _| worked(world) == 0), "{}", timeline(&world));
+    world.verdict = Verdict::Success;
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Soaking)), "{}", timeline(&world));
+    assert_eq!(count(&world, "works"), 4, "{}", timeline(&world));
+}

@@ -11,6 +11,7 @@ use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::failure::Class;
 use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Opening, Pass, Rules};
 use rekeyd::domain::names::{CredentialId, KeyName, Role};
+use rekeyd::domain::plan::NextLook;
 use rekeyd::domain::policy::Policy;
 use rekeyd::engine::{Engine, Settings, Unit, WishError};
 use rekeyd::journal::memory::MemoryJournal;
@@ -169,6 +170,36 @@ async fn a_canary_that_fails_stops_the_fleet_over_restarts_until_it_is_resumed()
     engine.resume_fleet("the partner is back").await.unwrap();
     assert!(matches!(engine.resume_fleet("again").await, Err(WishError::Refused { .. })));
     fleet.until_begun(&engine, 2).await;
+}
+
+#[tokio::test]
+async fn while_the_fleet_is_halted_nobody_is_asked_for_nothing() {
+    let fleet = Fleet::new(4, 340);
+    let engine = fleet.engine("one").await;
+    let canary = fleet.until_begun(&engine, 1).await.remove(0);
+    for _ in 0..200 {
+        if engine.wish(&canary, Wish::Restore { reason: "partners complain".to_owned() }).await.is_ok() {
+            break;
+        }
+        fleet.turn(&engine).await;
+    }
+    // Everybody who waited has looked once more.
+    let later = after(fleet.clock.now(), Duration::from_hours(2));
+    for _ in 0..1000 {
+        if fleet.clock.now() > later {
+            break;
+        }
+        fleet.turn(&engine).await;
+    }
+    assert!(fleet.clock.now() > later);
+    assert!(matches!(fleet.own().await.last(), Some(FleetEvent::Halted(_))));
+    let due = engine.views().into_iter().filter(|view| view.credential != canary);
+    for view in due {
+        assert_eq!(view.look, Some(NextLook::Schedule), "`{}`: {:?}", view.credential, view.reason);
+    }
+    engine.resume_fleet("the partner is back").await.unwrap();
+    engine.quiet().await;
+    assert_eq!(fleet.begun().await.len(), 2, "who waited is woken");
 }
 
 #[tokio::test]

@@ -52,8 +52,11 @@ async fn resume_fleet(sim: &Sim) {
         world.hosts.iter().find_map(|host| host.engine.clone()).filter(|_| halted)
     };
     if let Some(engine) = engine {
-        let answer = engine.resume_fleet("it was looked at").await;
-        let text = format!("the fleet is resumed: {answer:?}");
+        let text = tokio::select! {
+            biased;
+            answer = engine.resume_fleet("it was looked at") => format!("the fleet is resumed: {answer:?}"),
+            () = sim.sleep(HOUR) => "nobody answers".to_owned(),
+        };
         sim.world().tell(sim.now(), 23, || text);
     }
 }
@@ -99,6 +102,7 @@ fn repair(tenant: &mut Tenant) {
     let manners = &mut tenant.manners;
     (manners.stuck, manners.ignores_put, manners.takes_cirt_only) = (false, false, false);
     (manners.undying, manners.same_secret, manners.fail_next, manners.flaps) = (false, false, 0, 0);
+    (manners.skew, manners.stale_looks) = (0, 0);
 }
 
 fn end_halt(

@@ -56,7 +56,7 @@ impl Sum {
             *self.counts.entry(what).or_default() += count;
         }
         self.seeds += 1;
-        if self.seeds.is_multiple_of(5000) {
+        if self.seeds.is_multiple_of(1000) {
             println!(
                 "simulate: so far seeds={} rotations={} violations={}",
                 self.seeds, self.rotations, self.violations

@@ -44,8 +44,12 @@ pub(crate) async fn ask(sim: &Sim, tenant: usize, engine: &Arc<Engine>, wish: Wi
     let id = sim.world().policies[tenant].credential.clone();
     let text = format!("somebody asks of {id}: {wish:?}");
     sim.world().tell(sim.now(), 20, || text);
-    let answer = engine.wish(&id, wish).await;
-    let text = format!("{id} answers: {answer:?}");
+    // Who is asked may be dead or paused; nobody waits for ever.
+    let text = tokio::select! {
+        biased;
+        answer = engine.wish(&id, wish) => format!("{id} answers: {answer:?}"),
+        () = sim.sleep(HOUR) => format!("{id} does not answer"),
+    };
     sim.world().tell(sim.now(), 21, || text);
 }
 

@@ -198,7 +198,7 @@ async fn run_clone(plant: Plant, (from, until): (Millis, Millis)) {
         world.stores.push(copy);
         world.hosts.push(Host { store, ..Host::default() });
         for tenant in &mut world.tenants {
-            tenant.forgetful = true;
+            (tenant.forgetful, tenant.cloned) = (true, true);
         }
         host
     };
@@ -208,6 +208,9 @@ async fn run_clone(plant: Plant, (from, until): (Millis, Millis)) {
     let mut world = sim.world();
     world.tell(now, 32, || "the clone is found and stopped".to_owned());
     world.hosts[host].down_until = Millis::MAX / 2;
+    for tenant in &mut world.tenants {
+        tenant.cloned = false;
+    }
     if let Some(life) = &world.hosts[host].life {
         life.kill();
     }
@@ -244,6 +247,9 @@ fn judge_end(sim: &Sim, metrics: &Metrics) -> Outcome {
     let engine = world.hosts.iter().find_map(|host| host.engine.clone());
     let views = engine.as_ref().map(|engine| engine.views()).unwrap_or_default();
     let overview = engine.map(|engine| engine.fleet().overview(stamp(now)));
+    if !world.late {
+        world.count("seeds with everybody in time");
+    }
     let text = String::from_utf8(metrics.render(&views, overview.as_ref(), stamp(now))).unwrap();
     if !text.contains("rekeyd_panics_total 0\n") {
         world.find(now, violation("panic", "a walk panicked"));
@@ -267,6 +273,10 @@ fn judge_tenant(world: &mut World, number: usize, now: Millis) {
         world.find(now, violation("never adopted", format!("{id}: {why}")));
         return;
     };
+    if world.is_late(&id, record.stage.in_use(), now) == Some(true) {
+        world.late = true;
+        world.count("late at the end");
+    }
     let why = last_reason(world, &id);
     if let Some(halt) = &record.halt {
         world.count("halted at the end");
@@ -275,7 +285,9 @@ fn judge_tenant(world: &mut World, number: usize, now: Millis) {
     }
     let begun = record.rotation.as_ref().map(|rotation| rotation.begun_at);
     let Stage::Settled { live } = &record.stage else {
-        if begun.is_some_and(|begun| begun > stamp(now - CALM / 2)) {
+        // A rotation of these days, or a stage that was entered or resumed lately, may be on its way.
+        let moves = record.entered_at > stamp(now - 8 * DAY);
+        if moves || begun.is_some_and(|begun| begun > stamp(now - CALM / 2)) {
             return;
         }
         world.find(now, violation("stuck", format!("{id} is {}: {why}", record.stage.phase())));
@@ -308,7 +320,12 @@ fn judge_leftovers(world: &mut World, number: usize, record: &rekeyd::domain::re
 }
 
 fn last_reason(world: &World, id: &CredentialId) -> String {
-    let views = world.hosts.iter().filter_map(|host| host.engine.as_ref()?.view(id));
-    let text = |view: rekeyd::domain::view::View| view.reason.map(|reason| reason.text);
-    views.filter_map(text).next().unwrap_or_else(|| "nobody looks at it".to_owned())
+    let told = world.hosts.iter().enumerate().filter_map(|(number, host)| {
+        let view = host.engine.as_ref()?.view(id)?;
+        let reason = view.reason.map_or_else(|| "no reason".to_owned(), |reason| reason.text);
+        let lease = if view.lease_held { " with the lease" } else { "" };
+        Some(format!("host{number}{lease}, next {:?}: {reason}", view.next_look))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { "nobody looks at it".to_owned() } else { told.join("; ") }
 }

@@ -24,6 +24,9 @@ use super::story::Rates;
 use super::tenant::Tenant;
 use super::time::{HOUR, Millis, SECOND, Sleep, Timers, stamp};
 
+/// Calls that a story has room for, for each tenant: one that needs more goes on for nothing, and is ended.
+const CALLS_LIMIT: u64 = 100_000;
+
 /// One instance, dead or alive.
 #[derive(Default)]
 pub(crate) struct Host {
@@ -60,6 +63,8 @@ pub(crate) struct World {
     pub(crate) calls: u64,
     pub(crate) counts: BTreeMap<String, u64>,
     pub(crate) violations: Vec<String>,
+    /// Somebody's keys were not replaced before their window ended.
+    pub(crate) late: bool,
     /// The timeline, where somebody wants to read it.
     pub(crate) timeline: Option<Vec<String>>,
     /// What stands for the timeline.
@@ -99,6 +104,7 @@ impl World {
             calls: 0,
             counts: BTreeMap::new(),
             violations: Vec::new(),
+            late: false,
             timeline: None,
             hash: 0,
         }
@@ -240,6 +246,10 @@ impl Sim {
         let mut guard = self.world();
         let world = &mut *guard;
         world.calls += 1;
+        if world.calls == CALLS_LIMIT * world.tenants.len() as u64 {
+            world.find(now, violation("busy", format!("{} calls were made", world.calls)));
+            self.over.notify_one();
+        }
         if request.changes() {
             world.check_send(life, tenant, request, now, host_now);
         }

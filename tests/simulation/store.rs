@@ -11,10 +11,11 @@ use rekeyd::domain::Timestamp;
 use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
 use rekeyd::domain::fleet::{Fleet, FleetEvent, Opening};
 use rekeyd::domain::fold;
+use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{CredentialId, TenantId};
-use rekeyd::domain::plan::rotation_due;
+use rekeyd::domain::plan::{rotation_due, window_end};
 use rekeyd::domain::record::Record;
-use rekeyd::domain::stage::Phase;
+use rekeyd::domain::stage::{Phase, Stage};
 use rekeyd::domain::story;
 use rekeyd::journal::memory::MemoryJournal;
 use rekeyd::ports::{Draft, Journal, JournalError, Lease};
@@ -22,7 +23,10 @@ use rekeyd::ports::{Draft, Journal, JournalError, Lease};
 use super::judge::violation;
 use super::ports::Life;
 use super::sim::{Sim, World, tenant_of};
-use super::time::{DAY, Millis};
+use super::time::{DAY, Millis, stamp};
+
+/// Keys whose window ends within this time of the beginning came to rekeyd too late.
+const GRACE: Millis = 60 * DAY;
 
 /// What one journal says, as it stands on disk.
 #[derive(Default)]
@@ -210,12 +214,30 @@ impl World {
                 }
             }
             Event::Halted(reason) => self.count(reason.code()),
+            Event::Proven { .. } => {
+                if let Stage::Provisioning { live, .. } = &line.record.stage {
+                    let late = self.is_late(id, live, now);
+                    self.late |= late == Some(true);
+                    self.count(match late {
+                        Some(true) => "proven late",
+                        Some(false) => "proven in time",
+                        None => "came too late",
+                    });
+                }
+            }
             Event::Completed => {
                 let back = line.record.turned_back.is_some();
                 self.count(if back { "turned back" } else { "rotated" });
             }
             _ => {}
         }
+    }
+
+    /// Whether keys are in use for longer than their window. Who came with keys whose window ended in the first weeks
+    /// could not be in time.
+    pub(crate) fn is_late(&self, id: &CredentialId, live: &KeySet, now: Millis) -> Option<bool> {
+        let end = window_end(&self.policies[tenant_of(id)], live).ok().flatten();
+        end.filter(|end| *end > stamp(GRACE)).map(|end| end < stamp(now))
     }
 
     /// The rules of the fleet, counted once more from outside.

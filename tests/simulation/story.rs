@@ -83,7 +83,8 @@ impl Story {
         };
         let hosts = dice.pick(&[1, 1, 2, 2, 3]);
         let rates = Rates {
-            crash: dice.pick(&[0, 100, 500, 2000]),
+            // Every start reads the whole journal: a large fleet dies less often, or it would do nothing else.
+            crash: dice.pick(&[0, 100, 500, 2000]) / (1 + tenants / 8),
             pause: dice.pick(&[0, 50, 300]),
             meddle: dice.pick(&[0, 0, 200, 1000]),
             hostility: dice.pick(&[0, 100, 500, 800]),
@@ -203,7 +204,7 @@ pub(crate) fn drawn_policy(dice: &mut Dice, number: usize, provision: Provision)
         proofs: dice.pick(&[1, 2, 3]),
         proof_span: Duration::from_mins(dice.pick(&[0, 1, 5])),
         spread: Duration::from_hours(24 * dice.pick(&[0, 7, 30])),
-        evidence_life: Duration::from_mins(15),
+        evidence_life: Duration::from_mins(dice.pick(&[15, 60, 240])),
         retire_foreign: dice.below(5) > 0,
         in_use: BTreeMap::new(),
         limits: Limits::default(),

@@ -85,6 +85,8 @@ pub(crate) struct Tenant {
     pub(crate) meddled: bool,
     /// The journal told nothing about what rekeyd did meanwhile.
     pub(crate) forgetful: bool,
+    /// A clone with a journal of its own is at work: of two that make a key at the same moment neither can know.
+    pub(crate) cloned: bool,
 }
 
 fn secret(tenant: usize, place: usize, number: usize) -> Arc<ServiceKey> {
@@ -113,6 +115,7 @@ impl Tenant {
             lied: false,
             meddled: false,
             forgetful: false,
+            cloned: false,
         };
         for (role, age) in Role::ALL.into_iter().zip(ages) {
             let place = tenant.add(role, KeyName(format!("first-{role}")), Maker::Hand, 0);

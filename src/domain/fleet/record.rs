@@ -46,11 +46,16 @@ pub struct Attempt {
     pub release: String,
     /// What became of it.
     pub progress: Progress,
+    /// Whether the rotation is over: nothing more comes of it.
+    pub is_over: bool,
+    /// Whether a person who ended a halt of the fleet forgave its failure.
+    pub is_forgiven: bool,
 }
 
 impl Attempt {
     fn new(at: Timestamp, pass: Pass, release: &str) -> Self {
-        Self { at, pass, release: release.to_owned(), progress: Progress::Admitted }
+        let progress = Progress::Admitted;
+        Self { at, pass, release: release.to_owned(), progress, is_over: false, is_forgiven: false }
     }
 
     fn is_lapsed(&self, now: Timestamp) -> bool {
@@ -122,8 +127,18 @@ impl Fleet {
             FleetEvent::Resumed { .. } => {
                 self.halt = None;
                 self.resumed_at = Some(at);
-                self.attempts.retain(|_, attempt| !matches!(attempt.progress, Progress::Failed { .. }));
+                self.forgive();
             }
+        }
+    }
+
+    /// Failures are forgiven. One that stopped half-way is kept: once a person saw to it, it is under way again.
+    fn forgive(&mut self) {
+        self.attempts.retain(|_, attempt| {
+            !matches!(attempt.progress, Progress::Failed { .. }) || (attempt.is_stopped() && !attempt.is_over)
+        });
+        for attempt in self.attempts.values_mut() {
+            attempt.is_forgiven = attempt.is_stopped();
         }
     }
 
@@ -166,7 +181,23 @@ impl Fleet {
             self.attempts.remove(id);
         }
         let Some(attempt) = self.attempts.get_mut(id) else { return };
-        attempt.progress = match event {
+        if let Event::Completed | Event::Adopted { .. } = event {
+            attempt.is_over = true;
+            if matches!(attempt.progress, Progress::UnderWay | Progress::Proven) {
+                // It turned back or was given up, and a person saw to that: it is neither a success nor a failure.
+                self.attempts.remove(id);
+            }
+            return;
+        }
+        if let Event::Wished(Wish::Resume | Wish::Confirm) = event
+            && attempt.is_stopped()
+            && attempt.is_over
+        {
+            // A person saw to what a rotation left behind. Nobody waits for that one any more.
+            self.attempts.remove(id);
+            return;
+        }
+        let progress = match event {
             Event::Begun { .. } => Progress::UnderWay,
             Event::Proven { .. } if attempt.progress == Progress::UnderWay => Progress::Proven,
             Event::RetireBegun if attempt.progress == Progress::Proven => Progress::Soaked(at),
@@ -183,6 +214,8 @@ impl Fleet {
             Event::Wished(Wish::Resume | Wish::Confirm) if attempt.is_stopped() => Progress::UnderWay,
             _ => return,
         };
+        attempt.progress = progress;
+        attempt.is_forgiven = false;
     }
 
     /// Rotations that were admitted in the 24 hours before `now`. What was admitted later, before the clock was set
@@ -221,7 +254,8 @@ impl Fleet {
             return None;
         }
         let from = before(now, FAILURE_SPAN);
-        let recent: Vec<_> = self.attempts.iter().filter(|(_, attempt)| attempt.at > from).collect();
+        let counts = |attempt: &Attempt| attempt.at > from && !attempt.is_forgiven;
+        let recent: Vec<_> = self.attempts.iter().filter(|(_, attempt)| counts(attempt)).collect();
         let mut failed = Vec::new();
         for (id, attempt) in &recent {
             if let Progress::Failed { at, cause, lock_out } = &attempt.progress {

@@ -35,30 +35,39 @@ pub struct Misfit {
 
 /// The record after `entry`.
 pub fn apply(record: Option<Record>, entry: &Entry) -> Result<Record, Misfit> {
-    let misfit = |stage| Misfit {
+    let Some(mut record) = record else {
+        return adopted(entry).ok_or_else(|| misfit(entry, "nothing"));
+    };
+    advance(&mut record, entry)?;
+    Ok(record)
+}
+
+fn misfit(entry: &Entry, stage: &'static str) -> Misfit {
+    Misfit {
         sequence: entry.sequence,
         credential: entry.credential.clone(),
         event: entry.event.name(),
         stage,
-    };
-    let Some(mut record) = record else {
-        return adopted(entry).ok_or_else(|| misfit("nothing"));
-    };
+    }
+}
+
+/// Moves `record` on by `entry`.
+fn advance(record: &mut Record, entry: &Entry) -> Result<(), Misfit> {
     let phase = record.stage.phase();
-    marks::before(&mut record, entry);
-    if let Some(stage) = stages::next(&record, entry) {
+    marks::before(record, entry);
+    if let Some(stage) = stages::next(record, entry) {
         record.stage = stage;
     } else if !marks::stand_beside(&record.stage, &entry.event) {
-        return Err(misfit(phase.as_str()));
+        return Err(misfit(entry, phase.as_str()));
     }
-    marks::make(&mut record, entry);
+    marks::make(record, entry);
     if record.stage.phase() != phase {
         record.entered_at = entry.at;
         record.trouble = Trouble::default();
     }
     record.sequence = entry.sequence;
     record.written_at = entry.at;
-    Ok(record)
+    Ok(())
 }
 
 /// Folds a whole journal, credential by credential.
@@ -67,8 +76,12 @@ pub fn fold<'a>(
 ) -> Result<BTreeMap<CredentialId, Record>, Misfit> {
     let mut records: BTreeMap<CredentialId, Record> = BTreeMap::new();
     for entry in entries.into_iter().filter(|entry| !entry.credential.is_fleet()) {
-        let before = records.remove(&entry.credential);
-        records.insert(entry.credential.clone(), apply(before, entry)?);
+        // In place: a start folds a long journal, and records are large.
+        if let Some(record) = records.get_mut(&entry.credential) {
+            advance(record, entry)?;
+        } else {
+            records.insert(entry.credential.clone(), apply(None, entry)?);
+        }
     }
     Ok(records)
 }
