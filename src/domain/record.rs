@@ -153,7 +153,7 @@ pub struct Record {
     pub pushed: bool,
     /// The sequence number of the last entry.
     pub sequence: u64,
-    /// When that was written.
+    /// When the latest of the entries was written, by the clocks of those who wrote them.
     pub written_at: Timestamp,
 }
 

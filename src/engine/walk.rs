@@ -102,7 +102,10 @@ impl Engine {
                 continue;
             }
             debug!(step = plan.step.name(), code = plan.reason.code, "{}", plan.reason.text);
-            if !matches!(plan.step, Step::Note(_) | Step::Begin { .. }) {
+            // A delivery that comes next is measured by a look of its own.
+            let delivers_next =
+                matches!(plan.step, Step::Note(Event::TurnedBack { .. } | Event::Ready { .. }));
+            if delivers_next || !matches!(plan.step, Step::Note(_) | Step::Begin { .. }) {
                 seen = None;
             }
             let came = self.act(unit, hand, &observation, &plan.step, &plan.reason.text).await?;

@@ -214,6 +214,17 @@ fn a_canary_that_fails_halts_the_fleet_until_a_person_resumes_it() {
     );
 }
 
+/// Failures are counted for a week; a canary may take longer than that.
+#[test]
+fn a_canary_that_fails_after_a_long_time_halts_the_fleet() {
+    let mut story = Story::default();
+    story.admit(0, now());
+    story.begin(0, now());
+    story.fail(0, after(now(), 10 * DAY));
+    let alarm = story.fleet.alarm(&Rules::default(), 100, after(now(), 10 * DAY));
+    assert!(matches!(&alarm, Some(FleetHaltReason::CanaryFailed { .. })), "{alarm:?}");
+}
+
 #[test]
 fn too_large_a_share_of_failures_halts() {
     let mut story = Story::default();

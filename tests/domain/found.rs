@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rekeyd::domain::event::{Entry, Event};
+use rekeyd::domain::event::{Entry, Event, Wish};
 use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::{Fleet, FleetEvent, Pass, Rules};
 use rekeyd::domain::halt::HaltReason;
@@ -110,6 +110,43 @@ fn a_second_key_of_the_name_in_use_halts() {
     assert!(world.exists(&double), "a person says which one goes");
 }
 
+/// The same with keys that nobody was given: the second one goes like the first.
+#[test]
+fn a_second_key_of_a_name_that_was_given_up_goes() {
+    let mut world = World::new(policy(), 1, 0, Manners { same_secret: true, ..Manners::default() });
+    assert!(walk(&mut world, 50, |world| count(world, "made") == 2));
+    let (role, key) = world.record.as_ref().unwrap().stage.newest().first_key_value().unwrap();
+    let (role, name, now) = (*role, key.name.clone(), world.now);
+    let double = world.add(role, name, now);
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    // Who ends the halt has seen to the secrets.
+    world.manners.same_secret = false;
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 400, |world| !world.exists(&double)), "{}", timeline(&world));
+}
+
+/// Before a delivery nobody was given either of the two: that is when a person can tell.
+#[test]
+fn a_second_key_of_a_name_halts_before_it_is_delivered() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 50, |world| phase(world) == Phase::Delivering));
+    let (name, now) = (world.record.as_ref().unwrap().stage.newest()[&Role::Cirt].name.clone(), world.now);
+    world.add(Role::Cirt, name, now);
+    assert!(walk(&mut world, 5, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    assert_eq!(count(&world, "delivered"), 0);
+}
+
+/// The same where somebody has deleted the one that rekeyd knew: the other bears its name and is not it.
+#[test]
+fn a_second_key_of_a_name_halts_although_the_first_has_gone() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 50, |world| phase(world) == Phase::Delivering));
+    let (key, now) = (world.record.as_ref().unwrap().stage.newest()[&Role::Cirt].clone(), world.now);
+    world.add(Role::Cirt, key.name, now);
+    world.keys.get_mut(&Role::Cirt).unwrap().retain(|seen| seen.key.id != key.id);
+    assert!(walk(&mut world, 5, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+}
+
 /// The clock was a year ahead for a while. What was written then must not be waited for until that year is over.
 #[test]
 fn a_clock_that_was_ahead_for_a_while_does_not_stall_a_rotation() {
@@ -146,6 +183,17 @@ fn a_clock_that_is_a_little_behind_changes_nothing() {
     world.now -= chrono::TimeDelta::minutes(50);
     walk(&mut world, 1, |_| true);
     assert_eq!(count(&world, "clock-set-back"), 0);
+}
+
+/// Somebody asks for something before the walk has seen that the clock was set back: it is seen all the same.
+#[test]
+fn a_wish_does_not_hide_that_the_clock_was_set_back() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world| phase(world) == Phase::Provisioning));
+    world.now -= chrono::TimeDelta::days(365);
+    world.wish(Wish::Hold { until: None, reason: "test".to_owned() }).unwrap();
+    world.turn();
+    assert_eq!(count(&world, "clock-set-back"), 1, "{}", timeline(&world));
 }
 
 /// Nor does the fuse stay blown until that year is over.

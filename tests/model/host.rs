@@ -212,7 +212,10 @@ impl<'a> Play<'a> {
             }
             return Ok(());
         }
-        let changes = !matches!(plan.step, Step::Note(_) | Step::Begin { .. });
+        let changes = match &plan.step {
+            Step::Note(event) => matches!(event, Event::TurnedBack { .. } | Event::Ready { .. }),
+            step => !matches!(step, Step::Begin { .. }),
+        };
         self.host(host).at = At::Walks((!changes).then(|| (had, Arc::clone(&observation))));
         if let Some(length) = self.held_up(Moment::Planned) {
             let planned_at = self.world.now(host);

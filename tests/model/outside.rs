@@ -285,6 +285,7 @@ impl Play<'_> {
         if self.setup.manners.no_post {
             return Event::CannotProvision;
         }
+        self.world.book.no_post = false;
         if !self.odd(Odd::RunsNot) {
             let hangs = self.setup.manners.stuck || self.odd(Odd::RunHangs);
             let unlucky = self.odd(Odd::RunFails);

@@ -108,7 +108,7 @@ pub(crate) struct Book {
     pub(crate) leaps: u8,
     /// The consumer said or showed something that was not so, or a person entered keys behind rekeyd's back.
     pub(crate) lied: bool,
-    /// The consumer said once that it cannot be asked to provision.
+    /// The consumer said, when it was asked last, that it cannot be asked to provision.
     pub(crate) no_post: bool,
     /// A person confirmed something that was not so.
     pub(crate) misled: bool,
@@ -334,8 +334,11 @@ impl World {
                 self.offer(setup, pair, [true, true]);
                 self.book.told = pair;
             }
-            // Nobody is told, and the answer to the other one was true when it was given.
-            Call::Overtaken(pair) => self.offer(setup, pair, [true, true]),
+            // Nobody is told. What the answer to the other one said may not have been so, and is now.
+            Call::Overtaken(pair) => {
+                self.book.lied |= self.consumer.held != self.book.told;
+                self.offer(setup, pair, [true, true]);
+            }
             Call::Provision => self.start_run(setup, !setup.manners.stuck, false),
             Call::Delete(tag) => self.delete(setup, tag, false),
         }

@@ -254,8 +254,12 @@ impl Fleet {
             return None;
         }
         let from = before(now, FAILURE_SPAN);
-        let counts = |attempt: &Attempt| attempt.at > from && !attempt.is_forgiven;
-        let recent: Vec<_> = self.attempts.iter().filter(|(_, attempt)| counts(attempt)).collect();
+        // A canary may take longer than the span: what counts then is when it failed.
+        let is_recent = |attempt: &Attempt| {
+            let failed = matches!(attempt.progress, Progress::Failed { at, .. } if at > from);
+            (attempt.at > from || failed) && !attempt.is_forgiven
+        };
+        let recent: Vec<_> = self.attempts.iter().filter(|(_, attempt)| is_recent(attempt)).collect();
         let mut failed = Vec::new();
         for (id, attempt) in &recent {
             if let Progress::Failed { at, cause, lock_out } = &attempt.progress {

@@ -149,18 +149,25 @@ fn progress(record: &mut Record, event: &Event, at: Timestamp) {
                 }
             }
         }
-        Event::Gone { name, .. } => {
-            record.renewals = 0;
-            record.gone.push(name.clone());
-            let surplus = record.gone.len().saturating_sub(NAMES_LIMIT);
-            record.gone.drain(..surplus);
-            // A pending name stays watched for: its create may still take effect.
-            if matches!(record.stage, Stage::Settled { .. }) {
-                record.abandoned.remove(name);
-            }
-        }
+        Event::Gone { role, name } => gone(record, *role, name),
         Event::Left { role, name } => remember(&mut record.left, name, *role),
         Event::Completed => completed(record, at),
+        _ => {}
+    }
+}
+
+fn gone(record: &mut Record, role: Role, name: &KeyName) {
+    record.renewals = 0;
+    record.gone.push(name.clone());
+    let surplus = record.gone.len().saturating_sub(NAMES_LIMIT);
+    record.gone.drain(..surplus);
+    match &record.stage {
+        // The create may have made a second one of that name.
+        Stage::Restoring { delivered: false, .. } => remember(&mut record.abandoned, name, role),
+        // A pending name stays watched for: its create may still take effect.
+        Stage::Settled { .. } => {
+            record.abandoned.remove(name);
+        }
         _ => {}
     }
 }

@@ -66,7 +66,9 @@ fn advance(record: &mut Record, entry: &Entry) -> Result<(), Misfit> {
         record.trouble = Trouble::default();
     }
     record.sequence = entry.sequence;
-    record.written_at = entry.at;
+    // What a person or a late answer writes on a clock that was set back does not hide that it was.
+    let is_corrected = entry.event == Event::ClockSetBack;
+    record.written_at = if is_corrected { entry.at } else { record.written_at.max(entry.at) };
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Names, NextLook, Plan, Sight, Step, proving};
+use super::{Names, NextLook, Plan, Sight, Step, proving, settled};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
 use crate::domain::failure::{Class, Failure};
@@ -144,6 +144,11 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet, baseline: &Baseline)
     }
     if let Some(plan) = under_way(sight, baseline) {
         return plan;
+    }
+    if let Seen::Yes(sightings) = &sight.observation.keys
+        && let Some(halt) = settled::double(sight.record, fresh, sightings)
+    {
+        return Plan::halt(halt);
     }
     match absent(sight, fresh) {
         None => Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work"),

@@ -152,11 +152,16 @@ pub(super) fn missing(live: &KeySet, sightings: &Sightings) -> Option<HaltReason
 }
 
 /// A second key of a name of ours: one create made two, or another instance works with the same names.
-fn double(record: &Record, live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
+pub(super) fn double(record: &Record, live: &KeySet, sightings: &Sightings) -> Option<HaltReason> {
     live.iter().filter(|(_, key)| key.name.is_of(&record.credential)).find_map(|(role, key)| {
         let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
-        let found = seen.iter().filter(|sighting| sighting.key.name == key.name).count();
-        (found > 1).then(|| HaltReason::DuplicateName { role: *role, name: key.name.clone(), found })
+        let named: Vec<_> = seen.iter().filter(|sighting| sighting.key.name == key.name).collect();
+        let is_strange = named.iter().any(|sighting| sighting.key.id != key.id);
+        is_strange.then(|| HaltReason::DuplicateName {
+            role: *role,
+            name: key.name.clone(),
+            found: named.len(),
+        })
     })
 }
 
