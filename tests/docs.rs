@@ -93,3 +93,48 @@ fn every_decision_is_in_the_index() {
         assert!(name == "README.md" || index.contains(&format!("({name})")), "`{name}` is not in the index");
     }
 }
+
+/// The text of every source below a folder.
+fn sources(folder: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// What stands in backquotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_invariant_names_what_holds_it_and_that_is_there() {
+    let page = read("ARCHITECTURE.md");
+    let (_, invariants) = page.split_once("## Architecture invariants").unwrap();
+    let (invariants, table) = invariants.split_once("### What holds each of them").unwrap();
+    let numbered =
+        |line: &&str| line.split_once(". **").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+    let count = invariants.lines().filter(numbered).count();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .take_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| invariant"))
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    assert!(count >= 10);
+    assert_eq!(rows.len(), count);
+    let places = [sources("tests/model"), sources("tests/simulation"), sources("tests/guards")];
+    for (number, row) in rows.iter().enumerate() {
+        assert!(row[0].trim().starts_with(&format!("{} ", number + 1)), "{row:?}");
+        assert_eq!(row.len(), 4, "{row:?}");
+        assert!(!quoted(row[3]).is_empty(), "{row:?} names no guard");
+        for (cell, text) in row[1..].iter().zip(&places) {
+            assert!(!quoted(cell).is_empty() || cell.trim().starts_with("none"), "{cell}");
+            for phrase in quoted(cell) {
+                assert!(text.contains(phrase), "nothing says `{phrase}`");
+            }
+        }
+        for guard in quoted(row[3]) {
+            assert!(places[2].contains(&format!("\nid = \"{guard}\"\n")), "there is no guard `{guard}`");
+        }
+    }
+}

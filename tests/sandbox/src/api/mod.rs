@@ -101,7 +101,9 @@ fn bearer(world: &mut World, request: &Request, audience: &Audience) -> Result<(
     let checked = world.tokens.check(token, audience, now);
     let rate = world.rates().unauthorized;
     let is_dead = match checked {
-        Ok(()) => world.mischief(&format!("{audience:?}/401"), rate),
+        Ok(()) => {
+            !world.tokens.replaces_a_refused_one(token) && world.mischief(&format!("{audience:?}/401"), rate)
+        }
         Err(Refused::OtherAudience) => return Err(Denied::Refused(Refused::OtherAudience)),
         Err(Refused::Unknown | Refused::Expired) => true,
     };

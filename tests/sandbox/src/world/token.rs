@@ -38,6 +38,8 @@ pub(crate) struct Tokens {
     refresh: BTreeSet<String>,
     /// Tokens that are dead: whose they were, and since when their owner has been told, on the machine's clock.
     dead: BTreeMap<String, (String, Option<DateTime<Utc>>)>,
+    /// Whose token was refused: his next one is good for as long as it says.
+    owed: BTreeSet<String>,
 }
 
 /// One access token.
@@ -48,6 +50,8 @@ struct Access {
     owner: String,
     /// When it really ends.
     end: DateTime<Utc>,
+    /// Whether it replaces one that was refused. Two in a row would be a rejected login, which is another fault.
+    replaces: bool,
 }
 
 impl Tokens {
@@ -63,7 +67,8 @@ impl Tokens {
             self.access.retain(|_, access| access.end > now);
         }
         let token = format!("eyJzYW5kYm94.{:016x}{:016x}", chance.draw("token"), chance.draw("token"));
-        self.access.insert(token.clone(), Access { audience, owner, end: now + life });
+        let replaces = self.owed.remove(&owner);
+        self.access.insert(token.clone(), Access { audience, owner, end: now + life, replaces });
         token
     }
 
@@ -112,7 +117,13 @@ impl Tokens {
             self.dead.clear();
         }
         let Some(access) = self.access.remove(token) else { return };
+        self.owed.insert(access.owner.clone());
         self.dead.insert(token.to_owned(), (access.owner, None));
+    }
+
+    /// Whether a token replaces one that was refused.
+    pub(crate) fn replaces_a_refused_one(&self, token: &str) -> bool {
+        self.access.get(token).is_some_and(|access| access.replaces)
     }
 
     /// Ends every token. They are not forgotten, so that the books can tell who still uses them.
@@ -128,7 +139,7 @@ impl World {
         let question = format!("{owner}/early expiry");
         let (now, rate) = (self.now(), self.rates().early_expiry);
         let mut life = TimeDelta::seconds(i64::from(life_seconds));
-        if self.mischief(&question, rate) {
+        if !self.tokens.owed.contains(&owner) && self.mischief(&question, rate) {
             let share = self.chance.up_to(&question, 100);
             life = life * i32::try_from(share).unwrap_or(100) / 100;
         }
