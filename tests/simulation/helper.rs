@@ -68,6 +68,8 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
     let engine = leased_engine(world, number)?;
     let record =
         world.stores[world.hosts[0].store].lines.get(&world.policies[number].credential)?.record.clone();
+    let view = engine.view(&world.policies[number].credential);
+    let needs_a_person = view.and_then(|view| view.reason?.person).is_some();
     let mut found = Vec::new();
     let tenant = &mut world.tenants[number];
     tenant.settle(now, &mut found);
@@ -83,6 +85,10 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
     } else if record.hold.is_some() {
         Some(Remedy { wish: Wish::Unhold, then_run: false })
     } else {
+        if needs_a_person {
+            // No halt, and a person is called all the same: the consumer fails, so he onboards again.
+            tenant.run(now);
+        }
         None
     };
     world.find_all(now, found);

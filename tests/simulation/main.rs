@@ -69,10 +69,10 @@ impl Sum {
     }
 }
 
-/// Runs `seeds` on all cores.
-fn run_all(seeds: &[u64]) -> Sum {
+/// Runs `seeds` on all cores; none is begun once all together have made `calls`.
+fn run_all(seeds: &[u64], calls: u64) -> Sum {
     let sum = Mutex::new(Sum::default());
-    let next = AtomicU64::new(0);
+    let (next, spent) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -80,7 +80,11 @@ fn run_all(seeds: &[u64]) -> Sum {
                 while let Some(seed) =
                     seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
                 {
+                    if spent.load(Ordering::Relaxed) >= calls {
+                        return;
+                    }
                     let outcome = run(*seed, false);
+                    spent.fetch_add(outcome.counts["calls"], Ordering::Relaxed);
                     sum.lock().unwrap().add(*seed, outcome);
                 }
             });
@@ -131,11 +135,14 @@ fn fresh_seeds() {
     let base = number("SIMULATE_BASE").unwrap_or_else(|| SystemClock::new().nonce());
     println!("simulate: base seed {base:#x}");
     let seeds: Vec<u64> = (0..count).map(|index| mix(base.wrapping_add(index))).collect();
-    let sum = run_all(&seeds);
+    let sum = run_all(&seeds, number("SIMULATE_CALLS").unwrap_or(u64::MAX));
+    if sum.seeds < seeds.len() {
+        println!("simulate: the work that was set ended after {} of {count} seeds", sum.seeds);
+    }
     for (what, count) in &sum.counts {
         println!("{count:>10} {what}");
     }
-    println!("simulate: seeds={count} rotations={} violations={}", sum.rotations, sum.violations);
+    println!("simulate: seeds={} rotations={} violations={}", sum.seeds, sum.rotations, sum.violations);
     assert_eq!(sum.violations, 0);
 }
 
