@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -36,6 +36,9 @@ fuzz:            ## documented answers, mutated, through every reader; MUTATIONS
 
 model:           ## every state that faults and people can bring about; ONLY='no POST' for one setup, BUDGET=1 for fewer faults
 	@deploy/scripts/model
+
+systemd: setup   ## as a service of a real systemd, in containers of Debian 12 and 13; SUITES=trixie for one of them
+	@deploy/scripts/systemd
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage

@@ -1,8 +1,11 @@
-//! Where events go: stderr, as text or JSON, with a filter that a reload can change.
+//! Where events go: journald with their fields, or stderr as text or JSON; with a filter that a reload can change.
+
+mod journald;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use journald::Journald;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -11,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Text on a terminal and in a journal, JSON elsewhere.
+    /// journald's own protocol where stderr goes there, text on a terminal, JSON elsewhere.
     Auto,
     /// Text.
     Text,
@@ -60,18 +63,16 @@ impl<S: Subscriber> Layer<S> for Counter {
 /// Starts logging, once in the life of a process.
 pub fn start(filter: &str, format: Format, count: Count) -> Result<Filter, String> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
-    let terminal = std::io::stderr().is_terminal();
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let text = match format {
-        Format::Text => true,
-        Format::Json => false,
-        Format::Auto => terminal || journal,
-    };
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
     let registry = tracing_subscriber::registry().with(filter).with(Counter(count));
-    let result = if text {
-        let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false);
-        if journal { registry.with(lines.without_time()).try_init() } else { registry.with(lines).try_init() }
+    let journald = if format == Format::Auto { Journald::of_stderr() } else { None };
+    let terminal = std::io::stderr().is_terminal();
+    let result = if let Some(journald) = journald {
+        registry.with(journald).try_init()
+    } else if format == Format::Text || (format == Format::Auto && terminal) {
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        registry
+            .with(fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false))
+            .try_init()
     } else {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
     };

@@ -5,7 +5,8 @@ use clap::Args;
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Loaded;
-use crate::config::load::load as load_config;
+use crate::config::daemon::Daemon;
+use crate::config::load;
 use crate::config::problem::Problem;
 use crate::daemon::assembly;
 use crate::metrics::Metrics;
@@ -24,7 +25,15 @@ pub(crate) struct CheckConfig {
 
 /// Loads the configuration, or prints every problem.
 pub(super) fn load(common: &Common) -> Result<Loaded, Exit> {
-    load_config(&common.config, &crate::daemon::environment()).map_err(|problems| {
+    load::load(&common.config, &crate::daemon::environment()).map_err(|problems| {
+        report(common, &problems);
+        Exit::Config
+    })
+}
+
+/// Loads the daemon's part alone, or prints what is wrong with it.
+pub(super) fn load_daemon(common: &Common) -> Result<Daemon, Exit> {
+    load::load_daemon(&common.config, &crate::daemon::environment()).map_err(|problems| {
         report(common, &problems);
         Exit::Config
     })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Common, Exit, Which, check, fail};
 use crate::clock::{Clock, SystemClock};
+use crate::config::daemon::Daemon;
 use crate::daemon::assembly::{self, Assembly};
 use crate::daemon::report::{PlanStatus, Status};
 use crate::domain::event::Entry;
@@ -15,8 +16,8 @@ use crate::metrics::Metrics;
 use crate::ports::Journal;
 
 /// The journal of the configured daemon, read-only; an empty one where there is none yet.
-fn journal(config: &crate::config::Config) -> Result<Arc<dyn Journal>, Exit> {
-    let path = assembly::journal_path(config);
+fn journal(daemon: &Daemon) -> Result<Arc<dyn Journal>, Exit> {
+    let path = assembly::journal_path(daemon);
     if !path.exists() {
         return Ok(Arc::new(MemoryJournal::new()));
     }
@@ -31,7 +32,7 @@ fn journal(config: &crate::config::Config) -> Result<Arc<dyn Journal>, Exit> {
 
 async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
     let loaded = check::load(common)?;
-    let journal = journal(&loaded.config)?;
+    let journal = journal(&loaded.config.daemon)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
     let Assembly { units, .. } = assembly::assemble(&loaded.config, &metrics, &clock)
@@ -69,13 +70,11 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
 }
 
 pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {
-    let loaded = check::load(common)?;
-    let entries = journal(&loaded.config)?.read(None, after).await;
+    let entries = journal(&check::load_daemon(common)?)?.read(None, after).await;
     entries.map_err(|problem| fail(Exit::Unavailable, &problem.to_string()))
 }
 
 pub(super) async fn verify(common: &Common) -> Result<u64, Exit> {
-    let loaded = check::load(common)?;
-    let verified = journal(&loaded.config)?.verify().await;
+    let verified = journal(&check::load_daemon(common)?)?.verify().await;
     verified.map_err(|problem| fail(Exit::Failed, &problem.to_string()))
 }

@@ -49,7 +49,7 @@ choice! {
 choice! {
     /// How log lines look.
     LogFormat {
-        /// Text on a terminal, JSON elsewhere.
+        /// The journal, text on a terminal, JSON elsewhere.
         Auto = "auto",
         /// Lines for people.
         Text = "text",

@@ -23,9 +23,6 @@ const SIZE_LIMIT: u64 = 1 << 20;
 /// The most tenants one daemon takes.
 const TENANT_LIMIT: usize = 100_000;
 
-/// Where Linux says what the machine is called (proc(5)).
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
-
 /// Reads the configuration at `path`, the environment over it, and the tenants beside it. Reads files and nothing else
 /// of the world. `Err` has every problem, warnings among them, sorted by place.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
@@ -40,6 +37,15 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Proble
     Ok(Loaded { config: Config { daemon, tenants }, warnings: problems })
 }
 
+/// The daemon's part alone, for who only reads the journal: a tenant's secret may come from systemd, which passes it to
+/// the unit and to nobody else.
+pub fn load_daemon(path: &Path, environment: &Environment) -> Result<Daemon, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let daemon = daemon(path, environment, &mut problems);
+    let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    if is_wrong { Err(problems) } else { Ok(daemon) }
+}
+
 /// The control socket, as far as the daemon's part can be read; the default where it cannot. For commands, which need
 /// no more than that.
 pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
@@ -50,7 +56,8 @@ pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
 /// the same and their problems are found in the same run.
 fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> Daemon {
     let look = Look { environment, folder: folder(path), file_stem: None, allow_http: false };
-    let hostname = fs::read_to_string(HOSTNAME).map(|name| name.trim().to_owned()).unwrap_or_default();
+    // The kernel is asked, and not /proc/sys, which a unit with ProcSubset=pid does not see.
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut stand_in = stand_in(path, &look);
     let Some(document) = document(path, problems) else { return stand_in };
     let section = reader::read(keys::DAEMON, &environment::merge(document, environment), &look, problems);

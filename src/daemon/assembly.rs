@@ -55,8 +55,8 @@ pub fn units(config: &Config, http: &Arc<Http>) -> Result<Vec<Unit>, Failure> {
 }
 
 /// The journal's file.
-pub fn journal_path(config: &Config) -> PathBuf {
-    config.daemon.state_dir.join("journal.db")
+pub fn journal_path(daemon: &Daemon) -> PathBuf {
+    daemon.state_dir.join("journal.db")
 }
 
 /// Every credential that is configured.

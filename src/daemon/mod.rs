@@ -9,6 +9,7 @@ pub mod control;
 pub mod fleet_status;
 mod listen;
 pub mod notify;
+mod once;
 mod opening;
 pub mod page;
 pub mod protocol;
@@ -95,10 +96,14 @@ pub struct Daemon {
     reloading: tokio::sync::Mutex<()>,
     last_turn: AtomicU64,
     stopping: AtomicBool,
+    reload_refused: AtomicBool,
 }
 
 /// Calls in flight are given this long at a stop; the unit's own limit is 45 s.
 const STOP_LIMIT: Duration = Duration::from_secs(35);
+
+/// systemd is not told a new status more often than this: it looks at everybody.
+const STATUS_PAUSE: Duration = Duration::from_secs(5);
 
 /// The life of the daemon.
 pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<End, Fatal> {
@@ -110,7 +115,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let daemon = raise(options, loaded.config, metrics, filter, clock).await?;
     if daemon.options.once {
-        return Ok(one_round(&daemon).await);
+        return Ok(once::round(&daemon, signals).await);
     }
     let servers = CancellationToken::new();
     let _unlink = listen::serve(&daemon, &servers).await?;
@@ -145,7 +150,7 @@ async fn raise(
     filter: Filter,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Daemon>, Fatal> {
-    let path = assembly::journal_path(&config);
+    let path = assembly::journal_path(&config.daemon);
     // Unique for each start.
     let holder =
         format!("{}-{}-{:08x}", config.daemon.instance, std::process::id(), clock.nonce() & 0xffff_ffff);
@@ -189,26 +194,11 @@ async fn raise(
         reloading: tokio::sync::Mutex::new(()),
         last_turn: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
+        reload_refused: AtomicBool::new(false),
         clock,
     };
     daemon.turned();
     Ok(Arc::new(daemon))
-}
-
-async fn one_round(daemon: &Arc<Daemon>) -> End {
-    daemon.engine.wake_due(daemon.clock.now());
-    daemon.engine.quiet().await;
-    let views = daemon.engine.views();
-    daemon.engine.stop().await;
-    if unwritten(&daemon.engine) {
-        return End::Unwritten;
-    }
-    let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
-    if statuses.iter().any(report::CredentialStatus::needs_person) {
-        return End::NeedsPerson;
-    }
-    let blind = views.iter().any(|view| view.observation.as_ref().is_none_or(|seen| seen.blind > 0));
-    if blind { End::Incomplete } else { End::Stopped }
 }
 
 /// Whether the last walk of anybody was stopped by the journal.
@@ -219,9 +209,14 @@ fn unwritten(engine: &Engine) -> bool {
 /// The main loop: whatever comes, wake what is due, and say that the loop moves.
 async fn turn(daemon: &Arc<Daemon>, mut metronome: Metronome, mut signals: Signals) {
     let longest = notify::watchdog().map_or(TICK, |pause| pause.min(TICK));
+    let mut told = daemon.clock.monotonic();
     loop {
         daemon.turned();
         notify::alive();
+        if daemon.clock.monotonic().saturating_sub(told) >= STATUS_PAUSE {
+            notify::status(&daemon.summary());
+            told = daemon.clock.monotonic();
+        }
         let now = daemon.clock.now();
         daemon.engine.wake_due(now);
         let nap = daemon.engine.until_due(now, longest);
@@ -237,10 +232,8 @@ async fn turn(daemon: &Arc<Daemon>, mut metronome: Metronome, mut signals: Signa
             Some(Wake::Push) => daemon.push(),
             Some(Wake::Dump) => daemon.dump(),
             Some(Wake::Reload) => {
-                notify::reloading();
-                // Whatever comes of it: systemd waits for READY.
+                // What is wrong with it is logged and counted.
                 let _ = daemon.reload().await;
-                notify::ready(&daemon.summary());
             }
             Some(Wake::Stop) => return daemon.stop(&mut signals).await,
         }
@@ -268,7 +261,6 @@ impl Daemon {
         let now = self.clock.now();
         let minute = Timestamp::from_timestamp(now.timestamp() / 60 * 60, 0).unwrap_or(now);
         self.metrics.ticked(now, between(minute, now));
-        notify::status(&self.summary());
     }
 
     fn push(self: &Arc<Self>) {
@@ -308,7 +300,7 @@ impl Daemon {
             () = self.clock.sleep(STOP_LIMIT) => {
                 warn!("a call took too long and is given up; the journal knows where to go on");
             }
-            () = again(signals) => warn!("told twice: stopping at once; the journal knows where to go on"),
+            () = told_to_stop(signals) => warn!("told twice: stopping at once; the journal knows where to go on"),
         }
     }
 
@@ -325,8 +317,13 @@ impl Daemon {
             |(at, id)| format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC")),
         );
         let halted = if self.engine.fleet().fleet.halt.is_some() { "the fleet is halted; " } else { "" };
+        let refused = if self.reload_refused.load(Ordering::Relaxed) {
+            "the last reload was refused, the configuration before it stays; "
+        } else {
+            ""
+        };
         format!(
-            "{halted}{} credentials, {rotating} rotating, {person} need a person; next: {next}",
+            "{refused}{halted}{} credentials, {rotating} rotating, {person} need a person; next: {next}",
             views.len()
         )
     }
@@ -340,6 +337,7 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-async fn again(signals: &mut Signals) {
+/// Waits for SIGTERM or SIGINT, and lets every other signal pass.
+async fn told_to_stop(signals: &mut Signals) {
     while signals.next().await != Wake::Stop {}
 }

@@ -1,5 +1,7 @@
 //! Reloading: all of it or nothing.
 
+use std::sync::atomic::Ordering;
+
 use tracing::{error, info, warn};
 
 use super::{Daemon, assembly, environment, notify};
@@ -7,15 +9,29 @@ use crate::config;
 use crate::config::load::load;
 use crate::domain::stage::Phase;
 
+/// Says READY when it goes, on every way out of a reload: systemd waits for it, also when who asked has hung up.
+struct Answer<'a>(&'a Daemon);
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        notify::ready(&self.0.summary());
+    }
+}
+
 impl Daemon {
     /// Reads the configuration again. A bad one changes nothing; `Err` holds every problem.
     pub async fn reload(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().await;
+        notify::reloading();
+        let _answer = Answer(self);
         let result = self.reload_now().await;
         self.metrics.reloaded(self.clock.now(), result.is_ok());
+        self.reload_refused.store(result.is_err(), Ordering::Relaxed);
         if let Err(problems) = &result {
-            error!("the configuration is refused and the old one stays:\n{problems}");
-            notify::status("the last reload was refused; the old configuration stays");
+            error!(
+                event = "reload-refused",
+                "the configuration is refused and the old one stays:\n{problems}"
+            );
         }
         result
     }
@@ -57,7 +73,8 @@ impl Daemon {
         let old =
             std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
         let new = self.config.lock().expect("no holder of the lock panics");
-        info!("the configuration is reloaded: {}", assembly::in_words(&config::difference(&old, &new)));
+        let difference = assembly::in_words(&config::difference(&old, &new));
+        info!(event = "reloaded", "the configuration is reloaded: {difference}");
         Ok(())
     }
 }

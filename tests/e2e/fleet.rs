@@ -190,9 +190,18 @@ impl Fleet {
 
     /// The same with further variables in its environment.
     pub(crate) fn launch_with(&self, variables: &[(&str, &str)]) -> Rekeyd {
+        self.spawn(&["run"], variables)
+    }
+
+    /// Starts one round and does not wait.
+    pub(crate) fn launch_once(&self) -> Rekeyd {
+        self.spawn(&["run", "--once"], &[])
+    }
+
+    fn spawn(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Rekeyd {
         let log = self.path("log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
-        let mut command = self.command(&["run"]);
+        let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
         let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         self.daemon.store(child.id(), Ordering::SeqCst);

@@ -40,6 +40,11 @@ async fn systemd_is_told() {
     std::fs::write(fleet.config(), "version = 7").unwrap();
     rekeyd.signal("HUP");
     next(&socket, "RELOADING=1");
+    let refused = next(&socket, "READY=1");
+    assert!(refused.contains("STATUS=the last reload was refused"), "{refused}");
+    // The other way to ask for a reload is answered alike.
+    assert_eq!(fleet.ask(&["reload"]).status.code(), Some(78));
+    next(&socket, "RELOADING=1");
     next(&socket, "READY=1");
     rekeyd.signal("TERM");
     next(&socket, "STOPPING=1");

@@ -90,3 +90,14 @@ async fn usr2_writes_the_status_to_the_log() {
     rekeyd.signal("USR2");
     fleet.until_log("`acme/dataplane`: soaking, evidence 4").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_round_stops_when_it_is_told() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    fleet.sandbox.inject(Rule::once(Fault::Hold).on(Operation::PutCredentials));
+    let mut rekeyd = fleet.launch_once();
+    fleet.sandbox.wait_held(1).await;
+    rekeyd.signal("TERM");
+    fleet.until_log("stopping: calls in flight").await;
+    assert!(rekeyd.ended(Duration::from_secs(45)).await.success());
+}
