@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ model:           ## every state that faults and people can bring about; ONLY='no
 
 systemd: setup   ## as a service of a real systemd, in containers of Debian 12 and 13; SUITES=trixie for one of them
 	@deploy/scripts/systemd
+
+deb: setup       ## the Debian packages, for systemd 253 and later and for Debian 12
+	@deploy/scripts/deb
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage

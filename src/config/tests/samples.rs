@@ -21,7 +21,7 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
     let placed = |text: &str| text.replace("/etc/rekeyd/", &folder);
     fs::create_dir(world.path("keys")).unwrap();
     world.write("keys/acme-dsi.json", SERVICE_KEY, 0o640);
-    world.write("acme-cf", "NotARealSecret", 0o600);
+    world.write("tenants_acme-cf", "NotARealSecret", 0o600);
     world.write("ca.pem", CERTIFICATES, 0o644);
     world.write("rekeyd.toml", &placed(daemon), 0o644);
     world.write("tenants.d/sample.toml", &placed(tenant), 0o644);
