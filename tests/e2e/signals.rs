@@ -93,7 +93,8 @@ async fn usr2_writes_the_status_to_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_round_stops_when_it_is_told() {
-    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    // Kind: no failure ends the round before its delivery.
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
     fleet.sandbox.inject(Rule::once(Fault::Hold).on(Operation::PutCredentials));
     let mut rekeyd = fleet.launch_once();
     fleet.sandbox.wait_held(1).await;
