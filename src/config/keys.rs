@@ -232,7 +232,7 @@ static CLOUD_FOUNDRY: &[Key] = &[
 #[rustfmt::skip]
 static LOGIN: &[Key] = &[
     required("user", Form::Text, "\"robot@acme.example\"", "The user's name, usually a mail address."),
-    required("password", Form::Password, "{ credential = \"acme-cf\" }", "Where the password is."),
+    required("password", Form::Password, "{ credential = \"tenants_acme-cf\" }", "Where the password is."),
     optional("origin", Form::Text, "\"acme-idp\"", "The identity provider, by its origin key. SAP's own, if left out."),
 ];
 
