@@ -24,11 +24,14 @@ uninstall_by_hand() {
 }
 
 package() {
+  local unit
   uninstall_by_hand
   expect "the package is installed" dpkg_install 0.0.1
   expect "… it is not enabled" not cx systemctl --quiet is-enabled rekeyd
   expect "… it is not started" has ActiveState inactive
-  expect "… its unit is verified" verified rekeyd.service
+  for unit in rekeyd.service rekeyd-once.service rekeyd-once.timer rekeyd-rotate@acme-dataplane.service; do
+    expect "… $unit is verified" verified "$unit"
+  done
   expect "… its configuration is well as it is" cx rekeyd check-config
   expect "… its directories are its group's" cx sh -c '[ "$(stat -c %G:%a /etc/rekeyd/tenants.d)" = rekeyd:750 ]'
   configure
