@@ -256,7 +256,7 @@ impl World {
         if recent > limit && !pass.fuse && self.clocks_are_right {
             wrong.push(format!("{recent} rotations began in 24 hours, {limit} may"));
         }
-        let is_open = |id: &CredentialId| store.lines.get(id).is_some_and(|line| line.is_unproven());
+        let is_open = |id: &CredentialId| store.lines.get(id).is_some_and(Line::is_unproven);
         let under_way = store.lines.keys().filter(|id| *id != credential && is_open(id)).count();
         if under_way >= self.rules.rotations_at_once {
             wrong.push(format!("{under_way} rotations are under way already"));

@@ -97,7 +97,7 @@ impl Story {
         let rules = drawn_rules(dice);
         let diligence = dice.pick(&[2, 5, 10, 20]) * DAY;
         let clones = if CLONES && dice.below(8) == 0 { vec![drawn_backup(dice, span)] } else { Vec::new() };
-        Self { clones, rates, hosts, concurrency, rules, diligence, span, cast, jumps, backups }
+        Self { rates, hosts, concurrency, rules, diligence, span, cast, jumps, backups, clones }
     }
 }
 

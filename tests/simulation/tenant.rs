@@ -68,6 +68,7 @@ impl Key {
 }
 
 /// One tenant.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that may be true of it")]
 pub(crate) struct Tenant {
     pub(crate) number: usize,
     pub(crate) keys: Vec<Key>,
