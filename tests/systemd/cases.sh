@@ -34,7 +34,7 @@ books_are_clean() {
 readonly ALL="units a_configuration_that_is_refused start credentials hardening limits rotation_over_tls_dns_sqlite
   journal_fields reload push by_hand_through_systemd watchdog stop_in_the_middle reboot_in_the_middle one_round package"
 
-# CASES names some of them; `start` must be among them.
+# CASES names some of them; `start` must be among them, and all before it where they count rotations.
 every_case() {
   local each
   install_by_hand

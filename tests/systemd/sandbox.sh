@@ -4,10 +4,12 @@
 sandbox_pid="" admin=""
 
 start_sandbox() {
+  # The one before is not to be taken for this one.
+  rm -f "$work/sandbox.json"
   ip netns exec "$netns" "$bins/sap-sandbox" --scenario tests/systemd/scenario.toml --out "$work/sap" \
     >"$work/sandbox.json" 2>"$work/sandbox.log" </dev/null &
   sandbox_pid=$!
-  within 20 test -s "$work/sandbox.json"
+  within 20 test -s "$work/sandbox.json" || { cat "$work/sandbox.log" >&2; return 1; }
   admin=$(member admin <"$work/sandbox.json")
 }
 
