@@ -280,7 +280,7 @@ async fn the_least_time_left_goes_first_even_if_it_looks_last() {
     let fleet = Fleet::new(6, 340);
     let engine = fleet.engine("one").await;
     let (urgent, slow) = fleet.outsides.last().unwrap();
-    slow.gated.store(true, Ordering::SeqCst);
+    slow.gated.store(1, Ordering::SeqCst);
     engine.wake_due(fleet.clock.now());
     slow.at_gate.notified().await;
     let all_but_one_rest = || engine.views().iter().filter(|view| view.reason.is_none()).count() == 1;
@@ -305,7 +305,7 @@ async fn who_waited_for_one_that_does_not_begin_goes_on_without_it() {
     let engine = fleet.engine("one").await;
     let (_, dead) = fleet.outsides.last().unwrap();
     *dead.outage.lock().unwrap() = Some(Class::Connect);
-    dead.gated.store(true, Ordering::SeqCst);
+    dead.gated.store(1, Ordering::SeqCst);
     engine.wake_due(fleet.clock.now());
     dead.at_gate.notified().await;
     for _ in 0..1000 {
