@@ -372,6 +372,7 @@ async fn a_hold_that_comes_during_the_look_stops_the_deletion() {
             continue;
         }
         let before = scene.outside.deleted.lock().unwrap().len();
+        let written = scene.names().await.len();
         let (asking, id) = (Arc::clone(&engine), scene.id.clone());
         let wish = Wish::Hold { until: None, reason: "audit".to_owned() };
         let asked = tokio::spawn(async move { asking.wish(&id, wish).await });
@@ -380,7 +381,7 @@ async fn a_hold_that_comes_during_the_look_stops_the_deletion() {
         engine.quiet().await;
         asked.await.unwrap().unwrap();
         assert_eq!(scene.outside.deleted.lock().unwrap().len(), before, "look {look}");
-        assert!(scene.names().await.contains(&"wished"));
+        assert_eq!(scene.names().await[written], "wished", "look {look}: nothing comes before it");
         before_the_last += usize::from(before == 1);
     }
     assert!(before_the_last > 0 && after_the_last > 0, "{before_the_last}, {after_the_last}");
