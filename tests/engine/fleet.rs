@@ -138,17 +138,23 @@ async fn the_canary_soaks_before_the_next_begins_and_all_are_rotated() {
     assert_eq!(admitted, 6);
 }
 
-#[tokio::test]
-async fn a_canary_that_fails_stops_the_fleet_over_restarts_until_it_is_resumed() {
-    let fleet = Fleet::new(4, 340);
-    let engine = fleet.engine("one").await;
-    let canary = fleet.until_begun(&engine, 1).await.remove(0);
+/// Walks until a person can put back what the canary's rotation delivered, and asks for it. Answers which it is.
+async fn until_the_canary_is_put_back(fleet: &Fleet, engine: &Arc<Engine>) -> CredentialId {
+    let canary = fleet.until_begun(engine, 1).await.remove(0);
     for _ in 0..200 {
         if engine.wish(&canary, Wish::Restore { reason: "partners complain".to_owned() }).await.is_ok() {
             break;
         }
-        fleet.turn(&engine).await;
+        fleet.turn(engine).await;
     }
+    canary
+}
+
+#[tokio::test]
+async fn a_canary_that_fails_stops_the_fleet_over_restarts_until_it_is_resumed() {
+    let fleet = Fleet::new(4, 340);
+    let engine = fleet.engine("one").await;
+    let canary = until_the_canary_is_put_back(&fleet, &engine).await;
     fleet.turn(&engine).await;
     let own = fleet.own().await;
     assert!(
@@ -176,13 +182,7 @@ async fn a_canary_that_fails_stops_the_fleet_over_restarts_until_it_is_resumed()
 async fn while_the_fleet_is_halted_nobody_is_asked_for_nothing() {
     let fleet = Fleet::new(4, 340);
     let engine = fleet.engine("one").await;
-    let canary = fleet.until_begun(&engine, 1).await.remove(0);
-    for _ in 0..200 {
-        if engine.wish(&canary, Wish::Restore { reason: "partners complain".to_owned() }).await.is_ok() {
-            break;
-        }
-        fleet.turn(&engine).await;
-    }
+    let canary = until_the_canary_is_put_back(&fleet, &engine).await;
     // Everybody who waited has looked once more.
     let later = after(fleet.clock.now(), Duration::from_hours(2));
     for _ in 0..1000 {

@@ -8,6 +8,20 @@ use rekeyd::domain::stage::Phase;
 use sap_sandbox::request::Operation;
 use sap_sandbox::world::books::Call;
 
+use crate::ground::Ground;
+use crate::tally::Tally;
+
+/// Nothing was done that the journal did not say before. One that cannot be read has said nothing.
+pub(crate) async fn audited(ground: &Ground, mut tally: Tally) -> Tally {
+    let entries = ground.entries().await.unwrap_or_default();
+    let problems = unintended(&ground.fleet.sandbox.calls(0), &entries);
+    if !problems.is_empty() {
+        tally.resumed = 0;
+    }
+    tally.problems.extend(problems);
+    tally
+}
+
 /// The calls that change something for good, with what the journal must have said before.
 pub(crate) fn unintended(calls: &[Call], entries: &[Entry]) -> Vec<String> {
     let mut problems = Vec::new();

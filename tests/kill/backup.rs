@@ -72,7 +72,8 @@ async fn put_back(case: Case) -> Tally {
     let changes = ground.fleet.sandbox.calls(seen);
     let changes = changes.iter().filter(|call| call.effect && call.operation != Operation::Token).count();
     if !is_right || changes > 0 {
-        return Tally::failed(1, format!("{arrival:?}, {changes} changes\n{}", process.tail()));
+        let books = tally.problems.join("; ");
+        return Tally::failed(1, format!("{arrival:?}, {changes} changes; {books}\n{}", process.tail()));
     }
     // And looks which keys the consumer holds, says so, and it goes on from there.
     let mut tally = Tally { points: 1, ..Tally::default() };

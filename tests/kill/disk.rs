@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::audit::unintended;
+use crate::audit::audited;
 use crate::chance::{Chance, base_seed};
 use crate::ground::{Arrival, Course, Ground};
 use crate::is_long;
@@ -127,7 +127,7 @@ async fn trial(case: Case) -> Tally {
         None => from_the_start(&case, &ground, &mut disk).await.map(|()| None),
         Some(entries) => in_the_middle(&ground, &mut disk, ground.launch(), entries).await,
     };
-    let mut tally = match outcome {
+    let tally = match outcome {
         Err(problem) => return Tally::failed(1, problem),
         Ok(None) => ground.finish(1).await,
         Ok(Some(mut process)) => match ground.drive(&mut process).await {
@@ -135,13 +135,7 @@ async fn trial(case: Case) -> Tally {
             other => return Tally::failed(1, format!("{other:?}: {}", process.tail())),
         },
     };
-    let entries = ground.entries().await.unwrap_or_default();
-    let problems = unintended(&ground.fleet.sandbox.calls(0), &entries);
-    if !problems.is_empty() {
-        tally.resumed = 0;
-    }
-    tally.problems.extend(problems);
-    tally
+    audited(&ground, tally).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

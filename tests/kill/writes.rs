@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::audit::unintended;
+use crate::audit::audited;
 use crate::chance::{Chance, base_seed};
 use crate::ground::{Arrival, Course, Ground};
 use crate::is_long;
@@ -127,14 +127,8 @@ async fn strike(point: Point) -> Tally {
             Err(problem) => return Tally::failed(2, problem),
         }
     }
-    let mut tally = ground.finish(points).await;
-    let entries = ground.entries().await.unwrap_or_default();
-    let problems = unintended(&ground.fleet.sandbox.calls(0), &entries);
-    if !problems.is_empty() {
-        tally.resumed = 0;
-    }
-    tally.problems.extend(problems);
-    tally
+    let tally = ground.finish(points).await;
+    audited(&ground, tally).await
 }
 
 async fn points_of(course: Course, blows: &[(&'static str, Blow)], chance: &mut Chance) -> Vec<Point> {
