@@ -83,6 +83,17 @@ pub struct Evidence {
     pub reached_at: Timestamp,
     /// When it was last renewed: every fresh key still works.
     pub renewed_at: Timestamp,
+    /// When the content that was seen at the proof had been deployed; the consumer's clock, which no clock of ours moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_at: Option<Timestamp>,
+}
+
+impl Evidence {
+    /// The proof that `observation`, made at `now`, completes.
+    pub fn seen(grade: Grade, basis: Basis, observation: &Observation, now: Timestamp) -> Self {
+        let deployed_at = observation.content.known().and_then(|content| content.deployed_at);
+        Self { grade, basis, reached_at: now, renewed_at: now, deployed_at }
+    }
 }
 
 /// What the consumer looked like before.

@@ -281,14 +281,16 @@ fn common_gates(
 }
 
 /// When the consumer was deployed after the proof by somebody else, as far as that can be told: what rekeyd asked for
-/// before the proof is over by then. Of a consumer that deployed without being asked this says nothing.
+/// before the proof is over by then. A clock of ours that was set back since takes the time of the proof with it, not
+/// the time of the deployment that was seen. Of a consumer that deployed without being asked this says nothing.
 pub fn foreign_deployment(
     policy: &Policy,
     record: &Record,
     observation: &Observation,
     evidence: &Evidence,
 ) -> Option<Timestamp> {
-    let ours = after(evidence.reached_at, policy.settle + policy.deadline);
+    let proven_at = evidence.deployed_at.map_or(evidence.reached_at, |at| at.max(evidence.reached_at));
+    let ours = after(proven_at, policy.settle + policy.deadline);
     let deployed_at = observation.content.known()?.deployed_at?;
     (record.asked_to_provision != Asking::No && deployed_at > ours).then_some(deployed_at)
 }

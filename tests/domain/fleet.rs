@@ -11,6 +11,7 @@ use rekeyd::domain::fleet::{
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::{Key, KeySet};
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
+use rekeyd::domain::observation::Observation;
 use rekeyd::domain::plan::rotation_due;
 use rekeyd::domain::policy::Policy;
 use rekeyd::domain::{Timestamp, after, before};
@@ -67,7 +68,7 @@ impl Story {
     }
 
     fn prove(&mut self, number: usize, at: Timestamp) {
-        let evidence = Evidence { grade: Grade::Acted, basis: Basis::Report, reached_at: at, renewed_at: at };
+        let evidence = Evidence::seen(Grade::Acted, Basis::Report, &Observation::nothing(at), at);
         self.write(at, id(number), Event::Proven { evidence });
     }
 

@@ -175,6 +175,27 @@ fn a_clock_that_was_ahead_for_a_while_does_not_stall_a_rotation() {
     }
 }
 
+/// Our clock goes back while the consumer's is right: what rekeyd had deployed is then later than the proof, and is
+/// nobody else's for that.
+#[test]
+fn a_clock_that_goes_back_takes_our_own_deployment_for_nobody_elses() {
+    for stop in [Phase::Soaking, Phase::Retiring] {
+        for comes_right in [false, true] {
+            let mut world = World::new(policy(), 1, 0, Manners::default());
+            assert!(walk(&mut world, 200, |world| phase(world) == stop), "{stop}");
+            let day = chrono::TimeDelta::days(1);
+            world.now -= day;
+            assert!(walk(&mut world, 3, |world| count(world, "clock-set-back") == 1), "{stop}");
+            if comes_right {
+                world.now += day;
+            }
+            let done = walk(&mut world, 400, |world| count(world, "completed") == 1);
+            assert!(done, "{stop}, right again: {comes_right}\n{}", timeline(&world));
+            assert_eq!(count(&world, "halted"), 0, "{stop}");
+        }
+    }
+}
+
 /// Two clocks that differ a little do not make each other's waits start over.
 #[test]
 fn a_clock_that_is_a_little_behind_changes_nothing() {

@@ -128,6 +128,14 @@ fn a_consumer_that_somebody_else_deployed_is_left_alone() {
     // One that deploys without being asked may do so again.
     let alone = first.with(|case| case.record.asked_to_provision = Asking::No);
     alone.with(|case| deploys(case, Duration::from_mins(36))).opens();
+    // A clock of ours that went back since the proof does not move what the consumer's clock said.
+    let back = first.with(|case| {
+        let evidence = &mut case.retirement().evidence;
+        evidence.deployed_at = Some(after(evidence.reached_at, Duration::from_hours(24)));
+    });
+    back.with(|case| deploys(case, Duration::from_hours(24))).opens();
+    back.with(|case| deploys(case, Duration::from_mins(24 * 60 + 35))).opens();
+    back.with(|case| deploys(case, Duration::from_mins(24 * 60 + 36))).is_kept_by("unchanged");
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn every_event_is_told() {
         basis: Basis::Deployment,
         reached_at: at("2026-01-01T00:00:00Z"),
         renewed_at: at("2026-01-01T00:00:00Z"),
+        deployed_at: None,
     };
     let failure = Failure::new(Class::Timeout, "no answer within 30 s");
     let reason = || "drill".to_owned();

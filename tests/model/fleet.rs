@@ -8,6 +8,7 @@ use rekeyd::domain::evidence::{Basis, Evidence, Grade};
 use rekeyd::domain::fleet::{Candidate, Fleet, FleetEvent, Opening, Pass, Rules, admit};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::names::{CredentialId, RotationId};
+use rekeyd::domain::observation::Observation;
 use rekeyd::domain::{Timestamp, after};
 
 use super::print::Print;
@@ -193,8 +194,7 @@ impl State {
         let at = stamp(self.now);
         let (event, next) = match self.phases[of] {
             Phase::Runs => {
-                let evidence =
-                    Evidence { grade: Grade::Acted, basis: Basis::Report, reached_at: at, renewed_at: at };
+                let evidence = Evidence::seen(Grade::Acted, Basis::Report, &Observation::nothing(at), at);
                 (Event::Proven { evidence }, Phase::Proven(self.now))
             }
             Phase::Proven(since) if at >= after(stamp(since), std::time::Duration::from_hours(48)) => {

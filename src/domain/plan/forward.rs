@@ -232,8 +232,7 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
         Judgement::Works(basis) => {
             let give_up = |step, cause| sight.turn_back(format!("`{step}` was refused: {cause}"));
             proving::works(sight, watch, fresh, basis, give_up, || {
-                let evidence =
-                    Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
+                let evidence = Evidence::seen(Grade::Acted, basis, sight.observation, sight.now);
                 Plan::note(Event::Proven { evidence }, "proven", basis.as_str())
             })
         }

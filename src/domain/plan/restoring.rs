@@ -88,8 +88,7 @@ pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline, wa
         Judgement::Works(basis) => {
             let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });
             proving::works(sight, watch, live, basis, give_up, || {
-                let evidence =
-                    Evidence { grade: Grade::Acted, basis, reached_at: sight.now, renewed_at: sight.now };
+                let evidence = Evidence::seen(Grade::Acted, basis, sight.observation, sight.now);
                 Plan::note(Event::Proven { evidence }, "restored", basis.as_str())
             })
         }

@@ -274,7 +274,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
 }
 
 fn excluded(sight: &Sight<'_>, basis: Basis) -> Plan {
-    let evidence = Evidence { grade: Grade::Excluded, basis, reached_at: sight.now, renewed_at: sight.now };
+    let evidence = Evidence::seen(Grade::Excluded, basis, sight.observation, sight.now);
     Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
 }
 

@@ -196,5 +196,6 @@ fn evidence() -> Evidence {
         basis: Basis::Deployment,
         reached_at: instant(),
         renewed_at: Timestamp::UNIX_EPOCH,
+        deployed_at: Some(instant()),
     }
 }
