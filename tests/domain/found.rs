@@ -125,6 +125,40 @@ fn a_second_key_of_a_name_that_was_given_up_goes() {
     assert!(walk(&mut world, 400, |world| !world.exists(&double)), "{}", timeline(&world));
 }
 
+/// The same after a delivery: the old set is put back, the fresh keys are retired, and then the second one shows up.
+#[test]
+fn a_second_key_of_a_name_that_was_put_back_goes() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Soaking));
+    let (name, fresh) = {
+        let stage = &world.record.as_ref().unwrap().stage;
+        (stage.newest()[&Role::Cirt].name.clone(), stage.in_use().clone())
+    };
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    assert!(walk(&mut world, 400, |world| phase(world) == Phase::Retiring), "{}", timeline(&world));
+    let now = world.now;
+    let double = world.add(Role::Cirt, name, now);
+    assert!(walk(&mut world, 400, |world| !world.exists(&double)), "{}", timeline(&world));
+    assert_eq!(phase(&world), Phase::Settled);
+    assert!(fresh.values().all(|key| !world.exists(&key.id)), "the fresh set is the one that went");
+    assert_eq!(count(&world, "halted"), 0);
+}
+
+/// The redeployment that is to prove by exclusion hangs. A person ends the halt, and it hangs on: that is said again.
+#[test]
+fn a_run_that_hangs_while_a_key_goes_halts_again() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "gone") == 1), "{}", timeline(&world));
+    world.manners.stuck = true;
+    assert!(walk(&mut world, 400, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 4000, |world| count(world, "halted") == 2), "{}", timeline(&world));
+    // Once the run is over, the next one proves it.
+    world.manners.stuck = false;
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 400, |world| count(world, "completed") == 1), "{}", timeline(&world));
+}
+
 /// Before a delivery nobody was given either of the two: that is when a person can tell.
 #[test]
 fn a_second_key_of_a_name_halts_before_it_is_delivered() {

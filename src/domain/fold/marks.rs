@@ -164,6 +164,10 @@ fn gone(record: &mut Record, role: Role, name: &KeyName) {
     match &record.stage {
         // The create may have made a second one of that name.
         Stage::Restoring { delivered: false, .. } => remember(&mut record.abandoned, name, role),
+        // And still may, of a fresh key that goes after the old set was put back.
+        Stage::Retiring { .. } if record.turned_back.is_some() && name.is_of(&record.credential) => {
+            remember(&mut record.abandoned, name, role);
+        }
         // A pending name stays watched for: its create may still take effect.
         Stage::Settled { .. } => {
             record.abandoned.remove(name);

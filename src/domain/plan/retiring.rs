@@ -12,7 +12,7 @@ use crate::domain::policy::Provision;
 use crate::domain::proof::{
     Gate, Permit, RetireProof, can_exclude, foreign_deployment, renewals_since_gone, soak_gates,
 };
-use crate::domain::stage::{Course, Leaving, Retirement, Stage};
+use crate::domain::stage::{Course, Leaving, Phase, Retirement, Stage};
 use crate::domain::{Timestamp, after};
 
 pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
@@ -254,6 +254,9 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
         if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
+            if sight.overtime() {
+                return Some(Plan::halt(HaltReason::TimeInStage { stage: Phase::Retiring.to_string() }));
+            }
             return Some(sight.poll("consumer-busy", "the consumer is under way with something else"));
         }
         return Some(forward::provision(sight, "with the old key gone, the consumer is deployed again"));
