@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod client;
+mod forecast;
 mod offline;
 mod run;
 mod show;
@@ -142,6 +143,8 @@ enum Verb {
     Plan(Which),
     /// Why it has not rotated yet: the next look, and each gate.
     Explain(tell::One),
+    /// The calendar of coming rotations; --ical for calendar programs.
+    Forecast(forecast::Forecasting),
     /// The journal, readable.
     History(tell::History),
     /// Exit 0 if a rotation is due, 1 if not, 2 for an unknown credential, 255 if it cannot be told.
@@ -198,6 +201,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Status(which) => tell::status(&common, &which).await,
         Verb::Plan(which) => tell::plan(&common, &which).await,
         Verb::Explain(one) => tell::explain(&common, &one).await,
+        Verb::Forecast(forecasting) => forecast::forecast(&common, &forecasting).await,
         Verb::History(history) => tell::history(&common, &history).await,
         Verb::NeedsRotation(needs) => tell::needs_rotation(&common, &needs).await,
         Verb::Rotate(rotate) => ask::rotate(&common, &rotate).await,

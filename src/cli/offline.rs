@@ -7,7 +7,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Daemon;
 use crate::daemon::assembly::{self, Assembly};
 use crate::daemon::report::{PlanStatus, Status};
+use crate::domain::Timestamp;
 use crate::domain::event::Entry;
+use crate::domain::forecast::Forecast;
 use crate::domain::view::View;
 use crate::engine::{Engine, Settings};
 use crate::journal::memory::MemoryJournal;
@@ -67,6 +69,10 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
         }
     }
     Ok(plans)
+}
+
+pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Forecast, Exit> {
+    Ok(engine(common).await?.forecast(until))
 }
 
 pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {

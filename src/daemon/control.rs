@@ -18,6 +18,7 @@ use super::Daemon;
 use super::fleet_status::EmergencyStatus;
 use super::protocol::{Done, History, Refusal, ResumeFleet, RotateRequest, RotateScope, WishRequest};
 use super::report::{PlanStatus, Status};
+use crate::domain::Timestamp;
 use crate::domain::event::{Trigger, Wish};
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
@@ -69,6 +70,7 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/plan", get(plan))
+        .route("/v1/forecast", get(forecast))
         .route("/v1/history", get(history))
         .route("/v1/wish", post(wish))
         .route("/v1/rotate", post(rotate))
@@ -99,6 +101,22 @@ async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> 
     match daemon.engine.peek_at(&id).await {
         Some(peek) => Json(PlanStatus::of(&id, &peek)).into_response(),
         None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Span {
+    until: Timestamp,
+}
+
+async fn forecast(State(daemon): State<Arc<Daemon>>, Query(span): Query<Span>) -> Response {
+    // A large fleet takes a while to play through: nobody else waits for it.
+    let engine = Arc::clone(&daemon.engine);
+    match tokio::task::spawn_blocking(move || engine.forecast(span.until)).await {
+        Ok(forecast) => Json(forecast).into_response(),
+        Err(problem) => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, 1, format!("the forecast failed: {problem}"))
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`]), what can be seen
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
 //! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
-//! ([`plan`]), and who of the whole fleet may begin ([`fleet`]). [`story`] and [`view`] tell people.
+//! ([`plan`]), who of the whole fleet may begin ([`fleet`]), and what
+//! comes of all that over the next months ([`forecast`]). [`story`] and [`view`] tell people.
 
 pub mod backoff;
 pub mod event;
@@ -12,6 +13,7 @@ pub mod evidence;
 pub mod failure;
 pub mod fleet;
 pub mod fold;
+pub mod forecast;
 pub mod halt;
 pub mod key;
 pub mod names;

@@ -7,6 +7,7 @@
 mod act;
 mod desk;
 mod fleet;
+mod forecast;
 mod glance;
 mod look;
 mod order;

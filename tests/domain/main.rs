@@ -7,6 +7,7 @@ mod bereft;
 mod corners;
 mod evidence;
 mod fleet;
+mod forecast;
 mod found;
 mod gates;
 mod given;

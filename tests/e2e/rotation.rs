@@ -2,6 +2,7 @@
 
 use rekeyd::domain::event::Event;
 use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::forecast::Forecast;
 use sap_sandbox::request::Operation;
 use sap_sandbox::scenario::Scenario;
 use sap_sandbox::scenario::tenant::{Login, TenantPlan};
@@ -53,7 +54,21 @@ async fn a_due_tenant_goes_all_the_way_round() {
     fleet.assert_clean();
     let books = fleet.sandbox.books();
     assert_eq!(books.dead_ciapi, 0);
+    assert_eq!(foretold(&fleet), 2);
     assert!(rekeyd.stop().await.success());
+}
+
+/// The generation that the next rotation is told to bring: by the daemon, and the same in a calendar.
+fn foretold(fleet: &Fleet) -> u32 {
+    let output = fleet.ask(&["forecast", "acme", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Forecast = serde_json::from_slice(&output.stdout).unwrap();
+    let [next] = told.coming.as_slice() else { panic!("one rotation in 14 months: {told:#?}") };
+    assert!(next.begins_at > told.from && !next.under_way, "{next:?}");
+    let calendar = String::from_utf8(fleet.ask(&["forecast", "--ical"]).stdout).unwrap();
+    assert!(calendar.starts_with("BEGIN:VCALENDAR\r\n"), "{calendar}");
+    assert!(calendar.contains(&format!("DTSTART:{}", next.begins_at.format("%Y%m%dT%H%M%SZ"))), "{calendar}");
+    next.generation
 }
 
 #[tokio::test(flavor = "multi_thread")]
