@@ -49,20 +49,12 @@ fn every_halt_has_its_row() {
 
 #[test]
 fn the_readme_names_every_command() {
-    let help = Command::new(env!("CARGO_BIN_EXE_rekeyd")).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let (_, commands) = help.split_once("Commands:").unwrap();
     let readme = read("README.md");
-    let mut seen = 0;
-    for line in commands.lines().take_while(|line| !line.starts_with("Options")) {
-        let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) else { continue };
-        let name = name.split_whitespace().next().unwrap();
-        if name != "help" {
-            seen += 1;
-            assert!(readme.contains(name), "`rekeyd {name}` is not in the README");
-        }
+    let commands = commands();
+    assert!(commands.len() > 18, "{commands:?}");
+    for name in commands {
+        assert!(readme.contains(&name), "`rekeyd {name}` is not in the README");
     }
-    assert!(seen > 10, "{help}");
 }
 
 #[test]
@@ -137,4 +129,42 @@ fn every_invariant_names_what_holds_it_and_that_is_there() {
             assert!(places[2].contains(&format!("\nid = \"{guard}\"\n")), "there is no guard `{guard}`");
         }
     }
+}
+
+/// What a command prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_rekeyd")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The names of all commands, from the help.
+fn commands() -> BTreeSet<String> {
+    let help = printed(&["--help"]);
+    let (_, rest) = help.split_once("Commands:").unwrap();
+    let lines = rest.lines().take_while(|line| !line.starts_with("Options"));
+    let is_name = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    let names = lines.filter(is_name).filter_map(|line| line.split_whitespace().next().map(str::to_owned));
+    names.filter(|name| name != "help").collect()
+}
+
+#[test]
+fn every_command_has_its_page_and_is_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    printed(&["man", "--dir", dir.path().to_str().unwrap()]);
+    let commands = commands();
+    for name in &commands {
+        let page = fs::read_to_string(dir.path().join(format!("man8/rekeyd-{name}.8"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+    }
+    assert!(dir.path().join("man8/rekeyd.8").exists() && dir.path().join("man5/rekeyd.toml.5").exists());
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = printed(&["completions", shell]);
+        for name in &commands {
+            assert!(script.contains(name.as_str()), "{shell}: {name}");
+        }
+    }
+    let script = dir.path().join("rekeyd.bash");
+    fs::write(&script, printed(&["completions", "bash"])).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(&script).status().unwrap().success());
 }

@@ -5,6 +5,8 @@ mod check;
 mod client;
 mod forecast;
 mod offline;
+mod pages;
+mod probe;
 mod run;
 mod show;
 mod tell;
@@ -145,6 +147,8 @@ enum Verb {
     Explain(tell::One),
     /// The calendar of coming rotations; --ical for calendar programs.
     Forecast(forecast::Forecasting),
+    /// Fetch a token with every key, and say which work.
+    Probe(Which),
     /// The journal, readable.
     History(tell::History),
     /// Exit 0 if a rotation is due, 1 if not, 2 for an unknown credential, 255 if it cannot be told.
@@ -166,6 +170,12 @@ enum Verb {
     /// The journal's hash chain.
     #[command(subcommand)]
     Audit(tell::Audit),
+    /// Completions for a shell.
+    Completions(pages::Completions),
+    /// The manual, for `man`.
+    Man(pages::Manual),
+    /// The JSON Schema of a configuration file, for editors.
+    Schema(pages::Schema),
 }
 
 /// Reads the command line and does what it says.
@@ -202,6 +212,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Plan(which) => tell::plan(&common, &which).await,
         Verb::Explain(one) => tell::explain(&common, &one).await,
         Verb::Forecast(forecasting) => forecast::forecast(&common, &forecasting).await,
+        Verb::Probe(which) => probe::probe(&common, &which).await,
         Verb::History(history) => tell::history(&common, &history).await,
         Verb::NeedsRotation(needs) => tell::needs_rotation(&common, &needs).await,
         Verb::Rotate(rotate) => ask::rotate(&common, &rotate).await,
@@ -212,6 +223,9 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Confirm(one) => ask::plain(&common, &one, crate::domain::event::Wish::Confirm).await,
         Verb::Reload => ask::reload(&common).await,
         Verb::Audit(audit) => tell::audit(&common, &audit).await,
+        Verb::Completions(asked) => pages::completions(&asked),
+        Verb::Man(asked) => pages::man(&common, &asked),
+        Verb::Schema(asked) => pages::schema(&asked),
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Common, Exit, Which, check, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Daemon;
 use crate::daemon::assembly::{self, Assembly};
+use crate::daemon::probing::Probing;
 use crate::daemon::report::{PlanStatus, Status};
 use crate::domain::Timestamp;
 use crate::domain::event::Entry;
@@ -69,6 +70,17 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
         }
     }
     Ok(plans)
+}
+
+pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
+    let engine = engine(common).await?;
+    let mut probed = Vec::new();
+    for view in engine.views().iter().filter(|view| which.matches(&view.credential)) {
+        if let Some(tried) = engine.probe(&view.credential).await {
+            probed.push(Probing::of(&view.credential, &tried));
+        }
+    }
+    Ok(probed)
 }
 
 pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Forecast, Exit> {

@@ -77,7 +77,7 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
     if person { Exit::Person } else { Exit::Done }
 }
 
-fn nothing(which: &Which) -> Exit {
+pub(super) fn nothing(which: &Which) -> Exit {
     let name = which.which.as_deref().unwrap_or_default();
     if name.is_empty() {
         return fail(Exit::Config, "no credential is configured: add a file to `tenants.d`");

@@ -29,7 +29,9 @@ mod assemble;
 mod check;
 
 pub mod load;
+pub mod manual;
 pub mod reference;
+pub mod schema;
 
 #[cfg(test)]
 mod tests;

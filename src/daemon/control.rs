@@ -16,6 +16,7 @@ use tracing::info;
 
 use super::Daemon;
 use super::fleet_status::EmergencyStatus;
+use super::probing::Probing;
 use super::protocol::{Done, History, Refusal, ResumeFleet, RotateRequest, RotateScope, WishRequest};
 use super::report::{PlanStatus, Status};
 use crate::domain::Timestamp;
@@ -72,6 +73,7 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
         .route("/v1/plan", get(plan))
         .route("/v1/forecast", get(forecast))
         .route("/v1/history", get(history))
+        .route("/v1/probe", get(probe))
         .route("/v1/wish", post(wish))
         .route("/v1/rotate", post(rotate))
         .route("/v1/fleet/resume", post(resume_fleet))
@@ -100,6 +102,16 @@ async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> 
     };
     match daemon.engine.peek_at(&id).await {
         Some(peek) => Json(PlanStatus::of(&id, &peek)).into_response(),
+        None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
+    }
+}
+
+async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
+    let Some(id) = which.credential.and_then(|text| text.parse::<CredentialId>().ok()) else {
+        return refuse(StatusCode::BAD_REQUEST, 2, "`credential` is missing: expected `tenant/credential`");
+    };
+    match daemon.engine.probe(&id).await {
+        Some(tried) => Json(Probing::of(&id, &tried)).into_response(),
         None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
     }
 }

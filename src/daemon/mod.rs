@@ -12,6 +12,7 @@ pub mod notify;
 mod once;
 mod opening;
 pub mod page;
+pub mod probing;
 pub mod protocol;
 mod reload;
 pub mod report;

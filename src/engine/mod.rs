@@ -13,6 +13,7 @@ mod look;
 mod order;
 mod peek;
 mod peers;
+mod probe;
 mod rounds;
 mod tell;
 mod walk;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use desk::WishError;
 pub use glance::{Emergency, FleetView};
 pub use peek::Peek;
+pub use probe::Tried;
 pub use rounds::{Taken, Woken};
 
 use crate::clock::Clock;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rekeyd::domain::Timestamp;
 use rekeyd::domain::event::Event;
 use rekeyd::domain::evidence::{Baseline, Grade};
 use rekeyd::domain::failure::{Class, Failure};
@@ -220,6 +221,9 @@ impl Play<'_> {
             KeyState::Ready
         };
         let made = self.world.create(tag, state);
+        // Who is held up between the last look at his lease and the call cannot be stopped: his key comes late.
+        let holder = self.world.holder(host);
+        self.world.book.crowded |= self.world.lease.as_ref().is_none_or(|lease| lease.holder != holder);
         if self.odd(Odd::MadeTwice) {
             self.world.create(tag, state);
             self.world.book.crowded = true;
@@ -278,7 +282,12 @@ impl Play<'_> {
         {
             *call = Call::Overtaken(overtaken);
         }
-        Ok(Event::Delivered { upstream_at: None })
+        Ok(Event::Delivered { upstream_at: self.date() })
+    }
+
+    /// What the consumer's answer says of the time. Its clock is right.
+    fn date(&self) -> Option<Timestamp> {
+        (!self.setup.manners.no_date).then(|| stamp(self.world.time))
     }
 
     fn provision(&mut self, baseline: &Baseline) -> Event {
@@ -291,7 +300,7 @@ impl Play<'_> {
             let unlucky = self.odd(Odd::RunFails);
             self.world.start_run(self.setup, !hangs, unlucky);
         }
-        Event::Provisioned { baseline: baseline.clone(), upstream_at: None }
+        Event::Provisioned { baseline: baseline.clone(), upstream_at: self.date() }
     }
 
     fn try_all(&mut self, host: usize, keys: &KeySet) -> Result<(), Failure> {

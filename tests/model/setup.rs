@@ -25,6 +25,8 @@ pub(crate) struct Manners {
     pub(crate) no_status: bool,
     /// Its content cannot be read.
     pub(crate) no_content: bool,
+    /// Its answers bear no date.
+    pub(crate) no_date: bool,
     /// Its status says since when.
     pub(crate) dated: bool,
     /// It answers 200 to a delivery and keeps what it has.
@@ -185,40 +187,41 @@ impl Setup {
     /// Every setup that is searched.
     pub(crate) fn all() -> Vec<Self> {
         let kind = Manners::default();
-        let mut two = Self::new("two instances", [1, 1]);
+        let mut two = Self::new("two instances", [1, 2]);
         two.hosts = 2;
         two.disturbed = Disturbed::ByFaults;
-        let mut ours = Self::new("keys of ours from the first on", [1, 1]);
+        let mut ours = Self::new("keys of ours from the first on", [1, 2]);
         ours.first = Maker::Rekeyd;
         let names: BTreeMap<Role, KeyName> =
             ours.first_pair().map(|tag| (tag.role, ours.keys[&tag].name.clone())).into();
         for policy in &mut ours.policies {
             policy.in_use.clone_from(&names);
         }
-        let mut foreign = Self::new("foreign keys stay", [1, 1]);
+        let mut foreign = Self::new("foreign keys stay", [1, 2]);
         foreign.policies[0].retire_foreign = false;
-        let mut elsewhere = Self::new("configured elsewhere", [1, 1]);
+        let mut elsewhere = Self::new("configured elsewhere", [1, 2]);
         elsewhere.policies[1] = policy();
         "https://elsewhere.example".clone_into(&mut elsewhere.policies[1].pin.consumer);
         let runs_on_put = Manners { runs_on_put: true, ..kind };
         vec![
-            Self::new("as it should be", [1, 1]),
+            Self::new("as it should be", [1, 2]),
             two,
             ours,
             foreign,
             elsewhere,
-            Self::new("always provisioned", [1, 1]).provision(Provision::Always),
-            Self::new("never provisioned", [1, 1]).provision(Provision::Never).with(runs_on_put),
-            Self::new("deploys when given", [1, 1]).with(runs_on_put),
-            Self::new("dated status", [1, 1]).with(Manners { dated: true, ..kind }),
-            Self::new("no status", [1, 1]).with(Manners { no_status: true, ..kind }),
-            Self::new("no content", [1, 1]).with(Manners { no_content: true, ..kind }),
-            Self::new("no PUT", [1, 1]).with(Manners { no_put: true, ..kind }),
-            Self::new("no POST", [1, 1]).with(Manners { no_post: true, ..runs_on_put }),
-            Self::new("ignores the PUT", [1, 1]).with(Manners { ignores_put: true, ..kind }),
-            Self::new("stuck", [1, 1]).with(Manners { stuck: true, ..kind }),
-            Self::new("hates fresh keys", [1, 1]).with(Manners { hates_fresh: true, ..kind }),
-            Self::new("one secret", [1, 1]).with(Manners { same_secret: true, ..kind }),
+            Self::new("always provisioned", [1, 2]).provision(Provision::Always),
+            Self::new("never provisioned", [1, 2]).provision(Provision::Never).with(runs_on_put),
+            Self::new("deploys when given", [1, 2]).with(runs_on_put),
+            Self::new("tells no time", [1, 1]).with(Manners { no_date: true, ..kind }),
+            Self::new("dated status", [1, 2]).with(Manners { dated: true, ..kind }),
+            Self::new("no status", [1, 2]).with(Manners { no_status: true, ..kind }),
+            Self::new("no content", [1, 2]).with(Manners { no_content: true, ..kind }),
+            Self::new("no PUT", [1, 2]).with(Manners { no_put: true, ..kind }),
+            Self::new("no POST", [1, 2]).with(Manners { no_post: true, ..runs_on_put }),
+            Self::new("ignores the PUT", [1, 2]).with(Manners { ignores_put: true, ..kind }),
+            Self::new("stuck", [1, 2]).with(Manners { stuck: true, ..kind }),
+            Self::new("hates fresh keys", [1, 2]).with(Manners { hates_fresh: true, ..kind }),
+            Self::new("one secret", [1, 2]).with(Manners { same_secret: true, ..kind }),
         ]
     }
 

@@ -3,6 +3,7 @@
 mod broken;
 mod made;
 mod samples;
+mod schema;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

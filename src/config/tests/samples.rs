@@ -10,7 +10,7 @@ use crate::domain::policy::Limits;
 
 const CERTIFICATES: &str = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n";
 
-fn shipped(name: &str) -> String {
+pub(super) fn shipped(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
 }
 
 /// Turns the keys of the reference on: lines that begin with `#` and no blank.
-fn switched_on(text: &str) -> String {
+pub(super) fn switched_on(text: &str) -> String {
     let on = |line: &str| match line.strip_prefix('#') {
         Some(key) if !key.is_empty() && !key.starts_with(' ') => format!("{key}\n"),
         _ => format!("{line}\n"),
