@@ -28,6 +28,15 @@ impl Daemon {
         self.read(answer)
     }
 
+    /// Asks for a document, and says nothing to anybody where that fails.
+    pub(super) async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LocalError> {
+        let (status, body) = self.local.get(path).await?;
+        let read = serde_json::from_slice(&body);
+        read.map_err(|problem| {
+            LocalError::Other(format!("it answered {status}, which cannot be read: {problem}"))
+        })
+    }
+
     /// Sends a request.
     pub(super) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
         &self,

@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod client;
+mod diagnose;
 mod forecast;
 mod offline;
 mod pages;
@@ -167,6 +168,8 @@ enum Verb {
     Confirm(tell::One),
     /// Ask the daemon to read its configuration again; non-zero if it refuses.
     Reload,
+    /// Look at clock, permissions, network, systemd, journal and daemon, with advice.
+    Diagnose,
     /// The journal's hash chain.
     #[command(subcommand)]
     Audit(tell::Audit),
@@ -222,6 +225,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Resume(resume) => ask::resume(&common, &resume).await,
         Verb::Confirm(one) => ask::plain(&common, &one, crate::domain::event::Wish::Confirm).await,
         Verb::Reload => ask::reload(&common).await,
+        Verb::Diagnose => diagnose::diagnose(&common).await,
         Verb::Audit(audit) => tell::audit(&common, &audit).await,
         Verb::Completions(asked) => pages::completions(&asked),
         Verb::Man(asked) => pages::man(&common, &asked),

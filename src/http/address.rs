@@ -121,6 +121,12 @@ impl Address {
         self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// The host with its port, always: what a connection is made to.
+    pub fn place(&self) -> String {
+        let port = self.0.port_or_known_default().unwrap_or(443);
+        format!("{}:{port}", self.0.host_str().unwrap_or_default())
+    }
+
     /// The part of the host that many tenants share: without its first label, which names a tenant or a service, where
     /// enough of it is left. `acme.authentication.eu10.hana.ondemand.com` is of `authentication.eu10.hana.ondemand.com`.
     pub fn landscape(&self) -> String {

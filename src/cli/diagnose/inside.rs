@@ -1,0 +1,152 @@
+//! What belongs to rekeyd: configuration, state directory, journal, and the daemon itself.
+
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{Access, access, statvfs};
+
+use super::{Finding, Verdict};
+use crate::cli::Common;
+use crate::cli::client::Daemon;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, load};
+use crate::daemon::assembly;
+use crate::daemon::report::{CredentialStatus, Status};
+use crate::domain::{CLOCK_TOLERANCE, after};
+use crate::http::local::LocalError;
+use crate::journal::sqlite::SqliteJournal;
+use crate::ports::Journal;
+
+/// Free space below which a journal is soon in need.
+const LITTLE_SPACE: u64 = 64 << 20;
+
+pub(super) fn configuration(common: &Common, findings: &mut Vec<Finding>) -> Option<Config> {
+    const WHAT: &str = "configuration";
+    match load::load(&common.config, &crate::daemon::environment()) {
+        Ok(loaded) => {
+            let seen = format!("`{}`: {} tenants", common.config.display(), loaded.config.tenants.len());
+            findings.push(if loaded.warnings.is_empty() {
+                Finding::ok(WHAT, seen)
+            } else {
+                let seen = format!("{seen}, {} warnings", loaded.warnings.len());
+                Finding::new(WHAT, Verdict::Warning, seen).advice("`rekeyd check-config` names them")
+            });
+            Some(loaded.config)
+        }
+        Err(problems) => {
+            let seen = format!("`{}`: {} problems", common.config.display(), problems.len());
+            let advice = "`rekeyd check-config` names them; secrets that only systemd's unit may read are found by \
+                          `systemctl reload rekeyd` alone";
+            findings.push(Finding::new(WHAT, Verdict::Fault, seen).advice(advice));
+            None
+        }
+    }
+}
+
+pub(super) fn state(config: &Config, findings: &mut Vec<Finding>) {
+    const WHAT: &str = "state directory";
+    let dir = &config.daemon.state_dir;
+    let shown = dir.display();
+    let finding = match std::fs::metadata(dir) {
+        Err(problem) => Finding::new(WHAT, Verdict::Fault, format!("`{shown}`: {problem}")).advice(
+            "systemd makes it by `StateDirectory=`; without systemd make it, for the daemon's user alone",
+        ),
+        Ok(seen) if seen.mode() & 0o007 != 0 => {
+            let text = format!("`{shown}` is open to everybody ({:o})", seen.mode() & 0o777);
+            Finding::new(WHAT, Verdict::Warning, text).advice(format!("`chmod o-rwx {shown}`"))
+        }
+        Ok(_) if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() => {
+            Finding::new(WHAT, Verdict::Note, format!("`{shown}` is not this user's")).advice(
+                "run this as the daemon's user to have it looked at: `sudo -u rekeyd rekeyd diagnose`",
+            )
+        }
+        Ok(_) => Finding::ok(WHAT, format!("`{shown}` can be written")),
+    };
+    findings.push(finding);
+    if let Ok(space) = statvfs(dir) {
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let seen = format!("{} MiB are free", free >> 20);
+        findings.push(if free < LITTLE_SPACE {
+            let advice = "make room: without a journal that can be written nothing is rotated";
+            Finding::new("space", Verdict::Fault, seen).advice(advice)
+        } else {
+            Finding::ok("space", seen)
+        });
+    }
+}
+
+pub(super) async fn journal(config: &Config, findings: &mut Vec<Finding>) {
+    const WHAT: &str = "journal";
+    let path = assembly::journal_path(&config.daemon);
+    if !path.exists() {
+        let seen = format!("there is none yet at `{}`", path.display());
+        findings
+            .push(Finding::new(WHAT, Verdict::Note, seen).advice("the daemon makes it at its first start"));
+        return;
+    }
+    let advice = "docs/how-to/mend-the-journal.md says how to put a backup back";
+    let verified = match SqliteJournal::open_read_only(&path) {
+        Ok(journal) => match journal.verify().await {
+            Ok(entries) => journal.read(None, entries.saturating_sub(1)).await.map(|last| (entries, last)),
+            Err(problem) => Err(problem),
+        },
+        Err(problem) => Err(problem),
+    };
+    match verified {
+        Err(problem) => findings.push(Finding::new(WHAT, Verdict::Fault, problem.to_string()).advice(advice)),
+        Ok((entries, last)) => {
+            findings.push(Finding::ok(WHAT, format!("{entries} entries, the hash chain is whole")));
+            let now = SystemClock::new().now();
+            if let Some(entry) = last.last().filter(|entry| entry.at > after(now, CLOCK_TOLERANCE)) {
+                let seen = format!("the last entry is of {}, which is still to come", entry.at);
+                let advice =
+                    "set the clock right before anything else: soaks and deadlines are counted by it";
+                findings.push(Finding::new("clock", Verdict::Fault, seen).advice(advice));
+            }
+        }
+    }
+}
+
+pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
+    const WHAT: &str = "daemon";
+    let status = match Daemon::of(common).try_get::<Status>("/v1/status").await {
+        Ok(status) => status,
+        Err(LocalError::Absent) => {
+            let finding = Finding::new(WHAT, Verdict::Fault, "none answers on the control socket");
+            findings.push(finding.advice("`systemctl start rekeyd`, then `journalctl -u rekeyd`"));
+            return;
+        }
+        Err(LocalError::Denied) => {
+            let finding =
+                Finding::new(WHAT, Verdict::Note, "the control socket may not be opened by this user");
+            findings.push(finding.advice("be in the daemon's group: `usermod -aG rekeyd $USER`"));
+            return;
+        }
+        Err(LocalError::Other(text)) => {
+            findings.push(Finding::new(WHAT, Verdict::Fault, text).advice("`journalctl -u rekeyd`"));
+            return;
+        }
+    };
+    let ours = env!("CARGO_PKG_VERSION");
+    findings.push(if status.daemon == ours {
+        Finding::ok(WHAT, format!("version {ours} answers, {} credentials", status.credentials.len()))
+    } else {
+        let seen = format!("version {} runs, and this is {ours}", status.daemon);
+        Finding::new(WHAT, Verdict::Warning, seen)
+            .advice("`systemctl restart rekeyd`: a restart changes nothing else")
+    });
+    let waiting = status.credentials.iter().filter(|status| status.needs_person()).count();
+    findings.push(person(waiting, &status.credentials, status.fleet.halt.is_some()));
+}
+
+fn person(waiting: usize, credentials: &[CredentialStatus], fleet: bool) -> Finding {
+    const WHAT: &str = "rotations";
+    if waiting == 0 && !fleet {
+        return Finding::ok(WHAT, "nobody waits for a person");
+    }
+    let seen = format!(
+        "{waiting} of {} wait for a person{}",
+        credentials.len(),
+        if fleet { ", and the fleet is halted" } else { "" }
+    );
+    Finding::new(WHAT, Verdict::Fault, seen).advice("`rekeyd status` shows what each of them needs")
+}
