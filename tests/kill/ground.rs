@@ -11,7 +11,8 @@ use rekeyd::daemon::protocol::{History, WishRequest};
 use rekeyd::daemon::report::{CredentialStatus, Status};
 use rekeyd::domain::event::{Entry, Event, Wish};
 use rekeyd::domain::fold;
-use rekeyd::domain::names::CredentialId;
+use rekeyd::domain::names::{CredentialId, KeyName};
+use rekeyd::domain::record::Record;
 use rekeyd::domain::stage::Phase;
 use rekeyd::http::local::Local;
 use rekeyd::journal::sqlite::SqliteJournal;
@@ -260,25 +261,9 @@ impl Ground {
     }
 
     /// The books of a rotation that is over.
-    pub(crate) async fn judge(&self, mut process: Process, points: u64) -> Tally {
+    pub(crate) async fn judge(&self, process: Process, points: u64) -> Tally {
         let mut tally = Tally { points, ..Tally::default() };
-        let mut tail = String::new();
-        for _ in 0..ROUNDS {
-            self.clear_away(&process).await;
-            tail = process.tail();
-            if let Err(problem) = process.stop().await {
-                tally.problems.push(problem);
-            }
-            if !self.is_under_way().await {
-                break;
-            }
-            // What turned back is tried again, and the stop met that: its keys are no orphans, and it comes to an end.
-            process = self.launch();
-            match self.drive(&mut process).await {
-                Ok(Arrival::Over) => {}
-                other => tally.problems.push(format!("the next round: {other:?}")),
-            }
-        }
+        let tail = self.come_to_rest(process, &mut tally).await;
         tally.read(&self.fleet.sandbox.books());
         match self.entries().await {
             Ok(entries) => self.compare(&entries, &mut tally),
@@ -292,11 +277,57 @@ impl Ground {
         tally
     }
 
-    /// Whether the journal says that a rotation is under way.
-    async fn is_under_way(&self) -> bool {
-        let entries = self.entries().await.unwrap_or_default();
-        let records = fold::fold(&entries).unwrap_or_default();
-        records.values().any(|record| record.stage.phase() != Phase::Settled)
+    /// Ends a process whose rotation is over, at a moment when none is under way. What a rotation leaves behind is only
+    /// then to be told from what the next one is at: one that turned back is tried again by itself. Answers the end of
+    /// the log.
+    pub(crate) async fn come_to_rest(&self, mut process: Process, tally: &mut Tally) -> String {
+        let mut tail = String::new();
+        for _ in 0..ROUNDS {
+            self.clear_away(&process).await;
+            tail = process.tail();
+            if let Err(problem) = process.stop().await {
+                tally.problems.push(problem);
+            }
+            let spare = self.spare_keys();
+            let record = match self.under_way().await {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(problem) => {
+                    tally.problems.push(problem);
+                    break;
+                }
+            };
+            // The stop met the next rotation. Its keys are no orphans, and no other key is spare.
+            for name in &spare {
+                println!("kill-round: the stop met `{name}`");
+                if !record.knows(&KeyName(name.clone())) {
+                    tally
+                        .problems
+                        .push(format!("nothing is known of `{name}`, which nobody holds: {record:?}"));
+                }
+            }
+            process = self.launch();
+            match self.drive(&mut process).await {
+                Ok(Arrival::Over) => {}
+                other => tally.problems.push(format!("the next round: {other:?}")),
+            }
+        }
+        tail
+    }
+
+    /// The names of the keys that were made, are there and that the consumer does not hold.
+    fn spare_keys(&self) -> Vec<String> {
+        let tenants = self.fleet.sandbox.books().tenants;
+        let keys = tenants.into_values().flat_map(|tenant| tenant.keys);
+        let spare = keys.filter(|key| key.made_by == Maker::Api && key.deleted_at.is_none() && !key.held);
+        spare.map(|key| key.name).collect()
+    }
+
+    /// What the journal says of a rotation that is under way.
+    pub(crate) async fn under_way(&self) -> Result<Option<Record>, String> {
+        let entries = self.entries().await?;
+        let records = fold::fold(&entries).map_err(|problem| problem.to_string())?;
+        Ok(records.into_values().find(|record| record.stage.phase() != Phase::Settled))
     }
 
     /// A key that came into being late is cleared away in the next round: a push brings that round about.
