@@ -66,6 +66,34 @@ fn a_key_in_use_that_goes_after_the_proof_halts_and_confirm_takes_what_a_person_
 }
 
 #[test]
+fn a_key_in_use_that_goes_while_the_fresh_ones_are_compared_with_it_halts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Testing)), "{}", timeline(&world));
+    bereave(&mut world);
+    for _ in 0..10 {
+        world.turn();
+    }
+    assert!(matches!(reason(&world), Some(HaltReason::LiveKeyGone { .. })), "{}", timeline(&world));
+    assert!(world.deletes.is_empty(), "the fresh keys stay: the consumer may have been given one of them");
+    start_over_by_hand(&mut world);
+    world.wish(Wish::Confirm).unwrap();
+    for _ in 0..5 {
+        world.turn();
+    }
+    assert_eq!(phase(&world), Some(Phase::Settled), "{}", timeline(&world));
+}
+
+#[test]
+fn a_fresh_key_that_goes_before_it_is_tested_turns_back() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Testing)), "{}", timeline(&world));
+    let fresh = world.record.as_ref().unwrap().stage.newest()[&Role::Cirt].id.clone();
+    world.keys.get_mut(&Role::Cirt).unwrap().retain(|seen| seen.key.id != fresh);
+    assert!(walk(&mut world, 20, |world, _| phase(world) == Some(Phase::Restoring)), "{}", timeline(&world));
+    assert!(walk(&mut world, 600, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+#[test]
 fn a_key_that_cannot_be_put_back_because_it_is_gone_halts_and_confirm_ends_that() {
     let mut world = World::new(policy(), 1, 0, Manners::default());
     assert!(walk(&mut world, 400, |world, _| phase(world) == Some(Phase::Soaking)), "{}", timeline(&world));

@@ -424,8 +424,11 @@ impl World {
                 Some(Event::Made { role: *role, key: seen.key.clone() })
             }
             Step::Test { role, .. } if self.manners.same_secret => Some(Event::SameSecret { role: *role }),
-            Step::Test { role, fresh, .. } => {
-                assert!(self.exists(&fresh.id), "only what exists is tested");
+            Step::Test { role, fresh, old } => {
+                // Both secrets are read, to compare them.
+                if !self.exists(&fresh.id) || old.as_ref().is_some_and(|old| !self.exists(&old.id)) {
+                    return Err(Failure::new(Class::Conflict, "there is no such key"));
+                }
                 let delay = chrono::TimeDelta::seconds(self.manners.known_after);
                 if !delay.is_zero() && fresh.created_at.is_some_and(|made| self.now < made + delay) {
                     return Err(Failure::new(Class::Unauthorized, "a key made just now is not known yet"));

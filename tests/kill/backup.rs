@@ -32,7 +32,8 @@ async fn put_back(case: Case) -> Tally {
     ground.until_entries(&mut process, case.taken_at).await;
     process.kill();
     // It may have come further before it was killed.
-    let taken = ground.entries().await.map_or(0, |entries| entries.len());
+    let taken = ground.entries().await.unwrap().len();
+    let is_under_way = ground.under_way().await.unwrap().is_some();
     let older = Files::of(&state);
     let mut process = ground.launch();
     match case.put_back_at {
@@ -61,18 +62,18 @@ async fn put_back(case: Case) -> Tally {
     fs::remove_file(state.join("journal.head")).unwrap();
     let mut process = ground.launch();
     let arrival = ground.drive(&mut process).await;
-    let mut tally = Tally { points: 1, ..Tally::default() };
-    tally.read(&ground.fleet.sandbox.books());
-    if arrival == Ok(Arrival::Over) && taken == 1 && tally.problems.is_empty() {
+    if arrival == Ok(Arrival::Over) && !is_under_way {
         // In the copy nothing was under way, and the issuer had what it says: it was right.
-        return Tally { resumed: 1, ..tally };
+        return of_a_fresh_start(&ground, process).await;
     }
     let is_right =
         matches!(&arrival, Ok(Arrival::Halted(code)) if code == "old-journal" || code == "newer-generation");
     let changes = ground.fleet.sandbox.calls(seen);
     let changes = changes.iter().filter(|call| call.effect && call.operation != Operation::Token).count();
     if !is_right || changes > 0 {
-        let books = tally.problems.join("; ");
+        let mut books = Tally::default();
+        books.read(&ground.fleet.sandbox.books());
+        let books = books.problems.join("; ");
         return Tally::failed(1, format!("{arrival:?}, {changes} changes; {books}\n{}", process.tail()));
     }
     // And looks which keys the consumer holds, says so, and it goes on from there.
@@ -92,6 +93,20 @@ async fn put_back(case: Case) -> Tally {
         tally.resumed = 1;
     } else {
         tally.problems.push(process.tail());
+    }
+    tally
+}
+
+/// The books of a rotation that began from a copy in which none was under way.
+async fn of_a_fresh_start(ground: &Ground, process: Process) -> Tally {
+    let mut tally = Tally { points: 1, ..Tally::default() };
+    // The rotation may have turned back, and then the next one begins while the books are read.
+    let tail = ground.come_to_rest(process, &mut tally).await;
+    tally.read(&ground.fleet.sandbox.books());
+    if tally.problems.is_empty() {
+        tally.resumed = 1;
+    } else {
+        tally.problems.push(tail);
     }
     tally
 }

@@ -11,7 +11,8 @@ use rekeyd::daemon::protocol::{History, WishRequest};
 use rekeyd::daemon::report::{CredentialStatus, Status};
 use rekeyd::domain::event::{Entry, Event, Wish};
 use rekeyd::domain::fold;
-use rekeyd::domain::names::CredentialId;
+use rekeyd::domain::names::{CredentialId, KeyName};
+use rekeyd::domain::record::Record;
 use rekeyd::domain::stage::Phase;
 use rekeyd::http::local::Local;
 use rekeyd::journal::sqlite::SqliteJournal;
@@ -98,6 +99,8 @@ pub(crate) enum Arrival {
 pub(crate) struct Ground {
     pub(crate) fleet: Fleet,
     pub(crate) clock: SystemClock,
+    /// Whether the next rotation may be due as soon as one is over.
+    pub(crate) may_begin_again: bool,
     course: Course,
     socket: Local,
 }
@@ -110,7 +113,7 @@ impl Ground {
     pub(crate) async fn with(course: Course, seed: u64, knobs: Knobs) -> Self {
         let fleet = Fleet::new(course.scenario(seed), knobs).await;
         let socket = Local::new(&fleet.path("control.sock"));
-        Self { fleet, clock: SystemClock::new(), course, socket }
+        Self { fleet, clock: SystemClock::new(), may_begin_again: false, course, socket }
     }
 
     pub(crate) fn journal_path(&self) -> PathBuf {
@@ -153,15 +156,9 @@ impl Ground {
         }
     }
 
-    async fn history(&self) -> Option<Vec<Entry>> {
+    pub(crate) async fn history(&self) -> Option<Vec<Entry>> {
         let body = self.get("/v1/history").await?;
         serde_json::from_slice::<History>(&body).ok().map(|history| history.entries)
-    }
-
-    /// How often the rotation turned back; no history is none.
-    pub(crate) async fn times_turned_back(&self) -> usize {
-        let entries = self.history().await.unwrap_or_default();
-        entries.iter().filter(|entry| matches!(entry.event, Event::TurnedBack { .. })).count()
     }
 
     /// Whether the person has asked for the old keys already, or need not.
@@ -260,25 +257,9 @@ impl Ground {
     }
 
     /// The books of a rotation that is over.
-    pub(crate) async fn judge(&self, mut process: Process, points: u64) -> Tally {
+    pub(crate) async fn judge(&self, process: Process, points: u64) -> Tally {
         let mut tally = Tally { points, ..Tally::default() };
-        let mut tail = String::new();
-        for _ in 0..ROUNDS {
-            self.clear_away(&process).await;
-            tail = process.tail();
-            if let Err(problem) = process.stop().await {
-                tally.problems.push(problem);
-            }
-            if !self.is_under_way().await {
-                break;
-            }
-            // What turned back is tried again, and the stop met that: its keys are no orphans, and it comes to an end.
-            process = self.launch();
-            match self.drive(&mut process).await {
-                Ok(Arrival::Over) => {}
-                other => tally.problems.push(format!("the next round: {other:?}")),
-            }
-        }
+        let tail = self.come_to_rest(process, &mut tally).await;
         tally.read(&self.fleet.sandbox.books());
         match self.entries().await {
             Ok(entries) => self.compare(&entries, &mut tally),
@@ -292,11 +273,57 @@ impl Ground {
         tally
     }
 
-    /// Whether the journal says that a rotation is under way.
-    async fn is_under_way(&self) -> bool {
-        let entries = self.entries().await.unwrap_or_default();
-        let records = fold::fold(&entries).unwrap_or_default();
-        records.values().any(|record| record.stage.phase() != Phase::Settled)
+    /// Ends a process whose rotation is over, at a moment when none is under way. What a rotation leaves behind is only
+    /// then to be told from what the next one is at: one that turned back is tried again by itself. Answers the end of
+    /// the log.
+    pub(crate) async fn come_to_rest(&self, mut process: Process, tally: &mut Tally) -> String {
+        let mut tail = String::new();
+        for _ in 0..ROUNDS {
+            self.clear_away(&process).await;
+            tail = process.tail();
+            if let Err(problem) = process.stop().await {
+                tally.problems.push(problem);
+            }
+            let spare = self.spare_keys();
+            let record = match self.under_way().await {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(problem) => {
+                    tally.problems.push(problem);
+                    break;
+                }
+            };
+            // The stop met the next rotation. Its keys are no orphans, and no other key is spare.
+            for name in &spare {
+                println!("kill-round: the stop met `{name}`");
+                if !record.knows(&KeyName(name.clone())) {
+                    tally
+                        .problems
+                        .push(format!("nothing is known of `{name}`, which nobody holds: {record:?}"));
+                }
+            }
+            process = self.launch();
+            match self.drive(&mut process).await {
+                Ok(Arrival::Over) => {}
+                other => tally.problems.push(format!("the next round: {other:?}")),
+            }
+        }
+        tail
+    }
+
+    /// The names of the keys that were made, are there and that the consumer does not hold.
+    fn spare_keys(&self) -> Vec<String> {
+        let tenants = self.fleet.sandbox.books().tenants;
+        let keys = tenants.into_values().flat_map(|tenant| tenant.keys);
+        let spare = keys.filter(|key| key.made_by == Maker::Api && key.deleted_at.is_none() && !key.held);
+        spare.map(|key| key.name).collect()
+    }
+
+    /// What the journal says of a rotation that is under way.
+    pub(crate) async fn under_way(&self) -> Result<Option<Record>, String> {
+        let entries = self.entries().await?;
+        let records = fold::fold(&entries).map_err(|problem| problem.to_string())?;
+        Ok(records.into_values().find(|record| record.stage.phase() != Phase::Settled))
     }
 
     /// A key that came into being late is cleared away in the next round: a push brings that round about.
@@ -363,7 +390,8 @@ impl Ground {
                 }
             }
         }
-        if begun != 1 && matches!(self.course, Course::Success | Course::Restore) {
+        let once = !self.may_begin_again && matches!(self.course, Course::Success | Course::Restore);
+        if begun != 1 && once {
             tally.problems.push(format!("{begun} rotations began where one was due"));
         }
         if !entries.iter().any(|entry| matches!(entry.event, Event::Completed)) {

@@ -24,6 +24,8 @@ pub(crate) fn is_left_out(what: &str) -> bool {
 pub(crate) struct Mount {
     at: PathBuf,
     image: Option<PathBuf>,
+    /// How often the image was copied.
+    copies: u32,
     mounted: bool,
 }
 
@@ -34,7 +36,7 @@ impl Mount {
         let image = at.with_extension("img");
         std::fs::File::create(&image).unwrap().set_len(16 * 1024 * 1024).unwrap();
         run("mkfs.ext4", &["-q", "-F", &text(&image)]);
-        let mut mount = Self { at: at.to_owned(), image: Some(image), mounted: false };
+        let mut mount = Self { at: at.to_owned(), image: Some(image), copies: 0, mounted: false };
         mount.mount();
         mount
     }
@@ -43,7 +45,7 @@ impl Mount {
     pub(crate) fn small(at: &Path, bytes: u64) -> Self {
         std::fs::create_dir_all(at).unwrap();
         run("mount", &["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs", &text(at)]);
-        Self { at: at.to_owned(), image: None, mounted: true }
+        Self { at: at.to_owned(), image: None, copies: 0, mounted: true }
     }
 
     /// Mounts the image.
@@ -72,7 +74,19 @@ impl Mount {
     /// The power comes back: the disk is as it was when it went.
     pub(crate) fn restore(&mut self) {
         self.unmount();
+        self.take_a_copy();
         self.mount();
+    }
+
+    /// What lies on the disk moves to an image of its own. A mount namespace that somebody made meanwhile, such as that
+    /// of a container, keeps the cut file system alive, and the old image would show that one again when it is mounted.
+    fn take_a_copy(&mut self) {
+        let old = self.image.take().expect("only an image is copied");
+        self.copies += 1;
+        let new = self.at.with_extension(format!("{}.img", self.copies));
+        run("cp", &["--sparse=always", &text(&old), &text(&new)]);
+        std::fs::remove_file(&old).unwrap();
+        self.image = Some(new);
     }
 
     /// The file system finds an error in itself and turns read-only, as it does on a dying disk.
@@ -85,6 +99,7 @@ impl Mount {
     /// The file system is repaired.
     pub(crate) fn repair(&mut self) {
         self.unmount();
+        self.take_a_copy();
         let image = text(self.image.as_ref().expect("only an image is repaired"));
         // It answers 1 where it repaired something, which it did.
         let _ = Command::new("e2fsck").args(["-p", "-f", &image]).output();

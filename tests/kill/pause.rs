@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use sap_sandbox::faults::{Fault, Rule};
 use sap_sandbox::holds::Release;
 use sap_sandbox::request::Operation;
+use sap_sandbox::world::key::Maker;
 
 use crate::chance::{Chance, base_seed};
 use crate::ground::{Arrival, Course, Ground};
@@ -116,11 +117,20 @@ async fn who_sleeps_longer_than_the_lease_takes_it_again_first() {
     each(cases, |case| format!("{case:?}"), nap).await.close("naps");
 }
 
+/// When the first one falls asleep and is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asleep {
+    /// Both begin from nothing, the first one from what it saw before it slept.
+    Nothing,
+    /// It is about to read the first secret that it tests.
+    Testing,
+    /// Its journal has so many entries.
+    After(usize),
+}
+
 #[derive(Debug, Clone)]
 struct Twin {
-    /// When the copy is made: so many entries. With none, both begin from nothing, the first one from what it saw
-    /// before it slept.
-    entries: usize,
+    asleep: Asleep,
     /// How long the first one sleeps, in milliseconds.
     sleep: u64,
     seed: u64,
@@ -147,32 +157,58 @@ fn clone_of(ground: &Ground) -> PathBuf {
     folder.join("rekeyd.toml")
 }
 
+async fn until_asleep(ground: &Ground, asleep: Asleep) -> Process {
+    let operation = match asleep {
+        Asleep::Nothing => Operation::ListKeys,
+        Asleep::Testing => Operation::ReadKey,
+        Asleep::After(entries) => {
+            let mut process = ground.launch();
+            ground.until_entries(&mut process, entries).await;
+            return process;
+        }
+    };
+    if asleep == Asleep::Nothing {
+        ground.make_empty_journal();
+    }
+    ground.inject(Rule::once(Fault::Hold).on(operation));
+    let mut process = ground.launch();
+    let arrival = ground.drive(&mut process).await;
+    assert_eq!(arrival, Ok(Arrival::Held), "{}", process.tail());
+    process
+}
+
+/// How it ends for the one who slept, once it is awake.
+async fn end_of_a_sleeper(ground: &Ground, process: &mut Process) -> Result<Option<Arrival>, String> {
+    let arrival = ground.drive_for(process, Duration::from_secs(20)).await?;
+    if arrival.is_some() {
+        return Ok(arrival);
+    }
+    if ground.has_code("not-adopted").await {
+        // The clone was done before this one knew anything: a person says what is in use.
+        return Ok(Some(Arrival::Halted("newer-generation".to_owned())));
+    }
+    Err(format!("it neither ends nor arrives: {:?}", ground.status().await))
+}
+
+/// Whether a key of the beginning is really gone: who finds that halts.
+fn has_lost_a_first_key(ground: &Ground) -> bool {
+    let books = ground.fleet.sandbox.books();
+    let first =
+        books.tenants.values().flat_map(|tenant| &tenant.keys).filter(|key| key.made_by != Maker::Api);
+    first.into_iter().any(|key| key.deleted_at.is_some())
+}
+
 /// Both work for a while. The sandbox says what they did to each other.
 async fn twins(case: Twin) -> Tally {
     let ground = ground_of(Course::Success, case.seed).await;
-    let mut process = if case.entries == 0 {
-        ground.make_empty_journal();
-        ground.inject(Rule::once(Fault::Hold).on(Operation::ListKeys));
-        let mut process = ground.launch();
-        let arrival = ground.drive(&mut process).await;
-        assert_eq!(arrival, Ok(Arrival::Held), "{}", process.tail());
-        process
-    } else {
-        let mut process = ground.launch();
-        ground.until_entries(&mut process, case.entries).await;
-        process
-    };
+    let mut process = until_asleep(&ground, case.asleep).await;
     process.signal("STOP");
     let clone = Process::start(&clone_of(&ground), &Wrap::default());
     ground.clock.sleep(Duration::from_millis(case.sleep)).await;
     ground.let_go(Release::Continue);
     process.signal("CONT");
-    let mut arrival = ground.drive_for(&mut process, Duration::from_secs(20)).await;
+    let arrival = end_of_a_sleeper(&ground, &mut process).await;
     ground.clock.sleep(Duration::from_secs(4)).await;
-    if arrival == Ok(None) && ground.has_code("not-adopted").await {
-        // The clone was done before the first one knew anything: a person says what is in use.
-        arrival = Ok(Some(Arrival::Halted("newer-generation".to_owned())));
-    }
     let mut tally = Tally { points: 1, resumed: 1, ..Tally::default() };
     tally.read(&ground.fleet.sandbox.books());
     // What a clone made stays until a person decides.
@@ -185,12 +221,8 @@ async fn twins(case: Twin) -> Tally {
     let is_fair = match &arrival {
         // Both know the same names: whoever comes second finds what the other has made.
         Ok(Some(Arrival::Over)) => true,
-        // The clone has retired the key that the first one compares its fresh keys with: it tries until the time for
-        // the stage is over, and then halts.
-        Ok(None) => {
-            ground.status().await.is_some_and(|status| status.phase == "testing" && status.failures > 0)
-        }
-        Ok(Some(Arrival::Halted(code))) => code == "newer-generation" || code == "live-key-gone",
+        Ok(Some(Arrival::Halted(code))) if code == "live-key-gone" => has_lost_a_first_key(&ground),
+        Ok(Some(Arrival::Halted(code))) => code == "newer-generation",
         _ => false,
     };
     // Who slept longer than the lease looks again first, and makes nothing beside what the clone made.
@@ -209,15 +241,23 @@ async fn twins(case: Twin) -> Tally {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clone_of_a_sleeper_harms_nobody() {
     let mut chance = Chance::of(base_seed());
-    let mut cases = Vec::new();
-    for entries in 0..24 {
-        for _ in 0..if entries == 0 { 40 } else { 4 } {
-            cases.push(Twin { entries, sleep: 300 + chance.below(4000), seed: chance.next() });
-        }
-    }
+    let mut of = |asleep, count, sleep: std::ops::Range<u64>| -> Vec<Twin> {
+        let mut twin = || Twin {
+            asleep,
+            sleep: sleep.start + chance.below(sleep.end - sleep.start),
+            seed: chance.next(),
+        };
+        (0..count).map(|_| twin()).collect()
+    };
+    let any = 300..4300;
+    let nothing = of(Asleep::Nothing, if is_long() { 40 } else { 4 }, any.clone());
+    // The clone is done by then.
+    let testing = of(Asleep::Testing, if is_long() { 8 } else { 1 }, 5000..7000);
+    let mut rest: Vec<Twin> =
+        (1..24).flat_map(|entries| of(Asleep::After(entries), 4, any.clone())).collect();
     if !is_long() {
-        let (nothing, rest) = cases.split_at(40);
-        cases = [chance.some(nothing, 4), chance.some(rest, 4)].concat();
+        rest = chance.some(&rest, 4);
     }
+    let cases = [nothing, testing, rest].concat();
     each(cases, |case| format!("{case:?}"), twins).await.close("clones");
 }

@@ -1,7 +1,10 @@
 //! A true power cut: the journal on an ext4 that is shut down at a random moment, and everything that was not synced
 //! is gone. What was acknowledged survives, the chain is whole, and the daemon goes on.
 
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -141,6 +144,31 @@ async fn rotation(seed: u64) -> Tally {
     }
     tally.problems.extend(problems);
     tally
+}
+
+/// Whatever else keeps the cut file system, the disk that comes back is the disk.
+#[test]
+fn a_disk_comes_back_although_a_container_keeps_the_cut_one() {
+    if is_left_out("the power cut") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let at = folder.path().join("disk");
+    let mut disk = Mount::ext4(&at);
+    fs::write(at.join("synced"), "1").unwrap();
+    File::open(at.join("synced")).unwrap().sync_all().unwrap();
+    let mut container = Command::new("unshare");
+    container.args(["-m", "sh", "-c", "echo ready; exec sleep 60"]).stdout(Stdio::piped());
+    let mut container = container.spawn().unwrap();
+    let mut said = [0; 6];
+    container.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    disk.switch().cut();
+    disk.restore();
+    let (found, written) = (fs::read_to_string(at.join("synced")), fs::write(at.join("more"), "2"));
+    container.kill().unwrap();
+    container.wait().unwrap();
+    assert_eq!(found.unwrap(), "1");
+    written.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,6 +79,9 @@ pub(super) fn testing(
     fresh: &KeySet,
     tested: &BTreeMap<Role, Grade>,
 ) -> Plan {
+    if let Some(Absent::Surely(name)) = absent(sight, fresh) {
+        return sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"));
+    }
     if let Some((step, cause)) = refused_for_good(sight) {
         return sight.turn_back(format!("`{step}` was refused: {cause}"));
     }

@@ -270,7 +270,10 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
     }
     match &record.stage {
         Stage::Settled { .. } => Looks { keys: true, status: true, content: false },
-        Stage::Testing { fresh, tested, .. } if tested.len() < fresh.len() => Looks::default(),
+        Stage::Testing { fresh, tested, .. } if tested.len() < fresh.len() => {
+            // A key that cannot be read may be gone.
+            Looks { keys: record.trouble.failures > 0, ..Looks::default() }
+        }
         Stage::Creating { .. } | Stage::Restoring { delivered: false, .. } => {
             Looks { keys: true, ..Looks::default() }
         }

@@ -42,21 +42,22 @@ pub(super) fn stranger(record: &Record, observation: &Observation) -> Option<Hal
     settled::stranger(record, sightings)
 }
 
-/// A key in use that is gone after the proof: what the consumer works with, and rekeyd did not delete it. Nothing goes on
-/// by itself from there. Who asked for the way back gets that.
+/// A key in use that is gone after the proof, or while fresh keys are compared with it: what the consumer works with, and
+/// rekeyd did not delete it. Nothing goes on by itself from there. Who asked for the way back gets that.
 pub(super) fn bereft(
     policy: &Policy,
     record: &Record,
     observation: &Observation,
     now: Timestamp,
 ) -> Option<HaltReason> {
-    let proven = matches!(
-        record.stage,
-        Stage::Soaking { .. } | Stage::Retiring { .. } | Stage::Restoring { watch: Some(_), .. }
-    );
+    let needed = match &record.stage {
+        Stage::Testing { fresh, tested, .. } => tested.len() < fresh.len(),
+        Stage::Soaking { .. } | Stage::Retiring { .. } | Stage::Restoring { watch: Some(_), .. } => true,
+        _ => false,
+    };
     // A fresh key may be listed late.
     let listed = now >= after(record.entered_at, policy.lag);
-    let sightings = observation.keys.known().filter(|_| proven && listed && record.restore.is_none())?;
+    let sightings = observation.keys.known().filter(|_| needed && listed && record.restore.is_none())?;
     settled::missing(record.stage.in_use(), sightings)
 }
 
