@@ -1,4 +1,4 @@
-//! Where events go: journald with their fields, or stderr as text or JSON; with a filter that a reload can change.
+//! Where events go: journald with their fields, or stderr as text, logfmt or JSON; with a filter that a reload can change.
 
 mod journald;
 
@@ -18,6 +18,8 @@ pub enum Format {
     Auto,
     /// Text.
     Text,
+    /// `key=value` pairs, a line each.
+    Logfmt,
     /// One JSON object per line.
     Json,
 }
@@ -73,6 +75,9 @@ pub fn start(filter: &str, format: Format, count: Count) -> Result<Filter, Strin
         registry
             .with(fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false))
             .try_init()
+    } else if format == Format::Logfmt {
+        let pairs = tracing_logfmt::builder().with_target(false).layer();
+        registry.with(pairs.with_writer(std::io::stderr)).try_init()
     } else {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
     };

@@ -53,6 +53,8 @@ choice! {
         Auto = "auto",
         /// Lines for people.
         Text = "text",
+        /// `key=value` pairs.
+        Logfmt = "logfmt",
         /// One JSON object per line.
         Json = "json",
     }

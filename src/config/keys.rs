@@ -143,7 +143,7 @@ static WEB: &[Key] = &[
 #[rustfmt::skip]
 static LOG: &[Key] = &[
     default("level", Form::Filter, "info", "`off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,rekeyd::http=debug`."),
-    default("format", Form::Choice(LogFormat::WORDS, &[]), "auto", "`auto` speaks to journald where systemd runs it, writes text on a terminal, and JSON elsewhere."),
+    default("format", Form::Choice(LogFormat::WORDS, &[]), "auto", "`auto` speaks to journald where systemd runs it, writes text on a terminal, and JSON elsewhere; `logfmt` writes `key=value` pairs."),
 ];
 
 #[rustfmt::skip]

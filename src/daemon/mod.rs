@@ -137,6 +137,7 @@ fn start_logging(config: &Config, metrics: &Arc<Metrics>) -> Result<Filter, Fata
     let format = match config.daemon.log_format {
         LogFormat::Auto => logging::Format::Auto,
         LogFormat::Text => logging::Format::Text,
+        LogFormat::Logfmt => logging::Format::Logfmt,
         LogFormat::Json => logging::Format::Json,
     };
     logging::start(&config.daemon.log_level, format, Arc::new(move |class| counted.logged(class)))

@@ -96,3 +96,23 @@ async fn commands_without_a_daemon_say_so() {
     let wrong = fleet.ask(&["needs-rotation"]);
     assert_eq!(wrong.status.code(), Some(255));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_of_the_log_is_one_event_that_a_machine_reads() {
+    for format in ["json", "logfmt"] {
+        let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+        let rekeyd = fleet.launch_with(&[("REKEYD__LOG__FORMAT", format)]);
+        fleet.until_log("the keys in use are recognised").await;
+        assert!(rekeyd.stop().await.success());
+        let log = fleet.log();
+        assert!(log.lines().count() > 2, "{log}");
+        for line in log.lines() {
+            let reads = match format {
+                "json" => serde_json::from_str::<serde_json::Value>(line)
+                    .is_ok_and(|event| event["level"].is_string() && event["message"].is_string()),
+                _ => line.contains("level=") && line.contains("message="),
+            };
+            assert!(reads, "{format}: {line}");
+        }
+    }
+}
