@@ -457,6 +457,11 @@ impl World {
     pub(crate) fn holder(&self, host: usize) -> String {
         format!("{host}-{}", self.hosts[host].starts)
     }
+
+    /// Whether the journal takes what `host` writes.
+    pub(crate) fn is_leased(&self, host: usize) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.holder == self.holder(host))
+    }
 }
 
 /// Whether what was looked at before is enough for what is needed now.

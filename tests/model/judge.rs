@@ -59,9 +59,7 @@ impl Play<'_> {
     pub(crate) fn judge_conflict(&mut self, host: usize, tag: Tag) {
         let came_late = self.world.book.crowded || self.world.book.leaps > 0;
         // Who was held up right before the call cannot be stopped; the issuer refuses the name.
-        let holder = self.world.holder(host);
-        let leased = self.world.lease.as_ref().is_some_and(|lease| lease.holder == holder);
-        if !came_late && leased {
+        if !came_late && self.world.is_leased(host) {
             self.world.accuse(format!("a second create of {tag:?} was sent although it could be seen"));
         }
     }

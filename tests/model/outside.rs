@@ -193,7 +193,7 @@ impl Play<'_> {
             Step::Rest | Step::Note(_) | Step::Begin { .. } => unreachable!("nothing is called for these"),
             Step::Create { role, name } => self.create(host, tag_of(*role, name)),
             Step::Test { role, fresh, old } => self.test(host, *role, fresh, old.as_ref()),
-            Step::Deliver { keys } => self.pair(host, keys).and_then(|pair| self.deliver(pair)),
+            Step::Deliver { keys } => self.pair(host, keys).and_then(|pair| self.deliver(host, pair)),
             Step::Provision { baseline } => Ok(self.provision(baseline)),
             Step::Confirm { keys, basis } => {
                 self.try_all(host, keys).map(|()| Event::Works { basis: *basis })
@@ -222,8 +222,7 @@ impl Play<'_> {
         };
         let made = self.world.create(tag, state);
         // Who is held up between the last look at his lease and the call cannot be stopped: his key comes late.
-        let holder = self.world.holder(host);
-        self.world.book.crowded |= self.world.lease.as_ref().is_none_or(|lease| lease.holder != holder);
+        self.world.book.crowded |= !self.world.is_leased(host);
         if self.odd(Odd::MadeTwice) {
             self.world.create(tag, state);
             self.world.book.crowded = true;
@@ -262,9 +261,14 @@ impl Play<'_> {
         Ok(pair)
     }
 
-    fn deliver(&mut self, pair: Pair) -> Result<Event, Failure> {
+    fn deliver(&mut self, host: usize, pair: Pair) -> Result<Event, Failure> {
         if self.setup.manners.no_put {
             return Err(Failure::new(Class::NotFound, "404"));
+        }
+        if !self.world.is_leased(host) {
+            // Its clock says that its lease lasts, and the other's that it is over: like a call that takes effect late.
+            self.world.overtaken(self.setup, pair);
+            return Ok(Event::Delivered { upstream_at: self.date() });
         }
         let takes = if self.setup.manners.ignores_put || self.odd(Odd::TakesNothing) {
             [false, false]

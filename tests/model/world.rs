@@ -334,14 +334,17 @@ impl World {
                 self.offer(setup, pair, [true, true]);
                 self.book.told = pair;
             }
-            // Nobody is told. What the answer to the other one said may not have been so, and is now.
-            Call::Overtaken(pair) => {
-                self.book.lied |= self.consumer.held != self.book.told;
-                self.offer(setup, pair, [true, true]);
-            }
+            Call::Overtaken(pair) => self.overtaken(setup, pair),
             Call::Provision => self.start_run(setup, !setup.manners.stuck, false),
             Call::Delete(tag) => self.delete(setup, tag, false),
         }
+    }
+
+    /// A delivery takes effect after that of another instance. Nobody is told. What the answer to the other one said may
+    /// not have been so, and is now.
+    pub(crate) fn overtaken(&mut self, setup: &Setup, pair: Pair) {
+        self.book.lied |= self.consumer.held != self.book.told;
+        self.offer(setup, pair, [true, true]);
     }
 
     /// rekeyd deletes a key; `slowly` leaves it to be deleted a little later.
