@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,12 +22,13 @@ fn is_word(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+// Names stand in every entry and every lease, and are copied with them: the text itself is shared.
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -39,7 +41,7 @@ macro_rules! word {
             type Err = BadName;
             fn from_str(text: &str) -> Result<Self, BadName> {
                 if is_word(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(BadName { found: text.chars().take(64).collect(), expected: WORD })
                 }
@@ -55,7 +57,7 @@ macro_rules! word {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -122,12 +124,12 @@ pub const RESERVED_TENANT: &str = "rekeyd";
 impl CredentialId {
     /// The stream of the journal that is the fleet's own.
     pub fn fleet() -> Self {
-        Self { tenant: TenantId(RESERVED_TENANT.to_owned()), name: CredentialName("fleet".to_owned()) }
+        Self { tenant: TenantId(RESERVED_TENANT.into()), name: CredentialName("fleet".into()) }
     }
 
     /// Whether this is the fleet's own stream.
     pub fn is_fleet(&self) -> bool {
-        self.tenant.0 == RESERVED_TENANT
+        &*self.tenant.0 == RESERVED_TENANT
     }
 }
 

@@ -20,7 +20,7 @@ use crate::secret::ServiceKey;
 /// What only the walker touches.
 pub(super) struct Hand {
     /// What the journal says. `None` is nothing; reread when `fence` is not the lease's.
-    pub(super) record: Option<Record>,
+    pub(super) record: Option<Arc<Record>>,
     /// The lease, and with it the journal as of when it was read.
     pub(super) lease: Option<Lease>,
     /// Secrets read from the issuer.
@@ -37,7 +37,7 @@ pub(super) struct Hand {
 
 impl Hand {
     /// What a walker knows who has only read the journal.
-    pub(super) fn of(record: Option<Record>) -> Self {
+    pub(super) fn of(record: Option<Arc<Record>>) -> Self {
         Self {
             record,
             lease: None,
@@ -101,10 +101,11 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(unit: Unit, record: Option<Record>) -> Self {
+        let record = record.map(Arc::new);
         let view = View {
             credential: unit.policy.credential.clone(),
             policy: Arc::clone(&unit.policy),
-            record: record.clone().map(Arc::new),
+            record: record.clone(),
             observation: None,
             checked_at: None,
             reason: None,
@@ -138,7 +139,12 @@ impl Desk {
     }
 
     pub(super) fn view(&self) -> View {
-        self.view.read().expect("no holder of the lock panics").clone()
+        self.read(View::clone)
+    }
+
+    /// What `read` makes of the view, which is not copied.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&View) -> T) -> T {
+        read(&self.view.read().expect("no holder of the lock panics"))
     }
 
     pub(super) fn publish(&self, change: impl FnOnce(&mut View)) {
@@ -146,7 +152,7 @@ impl Desk {
     }
 
     pub(super) fn next_look(&self) -> Option<Timestamp> {
-        self.view.read().expect("no holder of the lock panics").next_look
+        self.read(|view| view.next_look)
     }
 
     /// Nothing is to be done until `next`, as far as is known at `now`.
@@ -160,8 +166,9 @@ impl Desk {
     /// Whether it is time to look. A desk that was never looked at is due, and so is one whose next look was decided
     /// on a clock that has been set back since.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        let view = self.view.read().expect("no holder of the lock panics");
-        view.next_look.is_none_or(|at| at <= now) || view.rested_at.is_some_and(|at| now < at)
+        self.read(|view| {
+            view.next_look.is_none_or(|at| at <= now) || view.rested_at.is_some_and(|at| now < at)
+        })
     }
 
     pub(super) fn take_inbox(&self) -> Vec<Asked> {

@@ -19,9 +19,10 @@ use crate::domain::view::View;
 impl Engine {
     /// A desk is woken: until it has looked, it may want to begin.
     pub(super) fn expect(&self, desk: &Desk) {
-        let view = desk.view();
-        if let Some(urgency) = standing(&view, self.clock.now()) {
-            self.expect_as(&view.credential, urgency);
+        let now = self.clock.now();
+        if let Some(urgency) = desk.read(|view| standing(view, now)) {
+            let id = urgency.2.clone();
+            self.expect_as(&id, urgency);
         }
     }
 
@@ -42,7 +43,7 @@ impl Engine {
             let Some(desk) = self.desk(&id).filter(|desk| !desk.walking.load(Ordering::Acquire)) else {
                 continue;
             };
-            let Some(record) = desk.view().record else { continue };
+            let Some(record) = desk.read(|view| view.record.clone()) else { continue };
             let fleet = Arc::clone(&self.turnstile.view.lock().expect(UNPOISONED));
             let unit = desk.unit();
             if fleet::admit(&rules, &fleet, &self.candidate(&unit, &record, now), now).is_ok() {

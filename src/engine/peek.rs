@@ -31,15 +31,16 @@ impl Engine {
     pub async fn peek_at(&self, id: &CredentialId) -> Option<Peek> {
         let desk = self.desk(id)?;
         let unit = desk.unit();
-        let record = desk.view().record.map(|record| (*record).clone());
+        let record = desk.read(|view| view.record.clone());
         let now = self.clock.now();
-        let looks = plan::looks(&unit.policy, record.as_ref(), now);
+        let looks = plan::looks(&unit.policy, record.as_deref(), now);
         let mut hand = Hand::of(record);
         let observation = look(&unit, &mut hand, looks, self.clock.as_ref()).await;
         let now = self.clock.now();
-        let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
-        let gates = self.gates(&unit, hand.record.as_ref(), &observation, now);
-        Some(Peek { plan, observation, record: hand.record, gates, tick: (unit.next_tick)(now) })
+        let plan = plan::plan(&unit.policy, hand.record.as_deref(), &observation, now);
+        let gates = self.gates(&unit, hand.record.as_deref(), &observation, now);
+        let record = hand.record.map(std::sync::Arc::unwrap_or_clone);
+        Some(Peek { plan, observation, record, gates, tick: (unit.next_tick)(now) })
     }
 
     fn gates(

@@ -36,9 +36,12 @@ impl Engine {
         let peers: Vec<(Arc<Desk>, bool)> = {
             let desks = self.desks.read().expect("no holder of the lock panics");
             let peers = desks.values().filter_map(|desk| {
-                let view = desk.view();
-                let shares = view.policy.pin.issuer == *issuer && view.credential != unit.policy.credential;
-                shares.then(|| waits(&view, now)).flatten().map(|push| (Arc::clone(desk), push))
+                let push = desk.read(|view| {
+                    let shares =
+                        view.policy.pin.issuer == *issuer && view.credential != unit.policy.credential;
+                    shares.then(|| waits(view, now)).flatten()
+                });
+                push.map(|push| (Arc::clone(desk), push))
             });
             peers.collect()
         };

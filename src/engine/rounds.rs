@@ -58,7 +58,9 @@ impl Engine {
 
     /// Wakes everybody whom the fleet turned away: its rules, or the windows, may be others now.
     pub fn wake_turned_away(self: &Arc<Self>) -> Woken {
-        self.wake_where(false, |desk| desk.view().reason.is_some_and(|reason| reason.code == "fleet"))
+        self.wake_where(false, |desk| {
+            desk.read(|view| view.reason.as_ref().is_some_and(|reason| reason.code == "fleet"))
+        })
     }
 
     /// Walks, and survives a defect: a panic ends this walk, not the daemon.

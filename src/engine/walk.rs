@@ -68,7 +68,7 @@ impl Engine {
 
     async fn steps(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<Timestamp, JournalError> {
         let id = &unit.policy.credential;
-        let mut seen: Option<(Looks, Observation)> = None;
+        let mut seen: Option<(Looks, Arc<Observation>)> = None;
         for _ in 0..STEP_LIMIT {
             if self.stop.is_cancelled() {
                 return Ok(after(self.clock.now(), PAUSE_AFTER_ERROR));
@@ -86,7 +86,7 @@ impl Engine {
             self.take_wishes(desk, unit, hand).await?;
             let observation = self.observe(unit, hand, &mut seen).await;
             let now = self.clock.now();
-            let plan = plan::plan(&unit.policy, hand.record.as_ref(), &observation, now);
+            let plan = plan::plan(&unit.policy, hand.record.as_deref(), &observation, now);
             let plan = self.moderate(unit, hand, plan).await?;
             let next_look = self.publish(desk, unit, hand, &plan, &observation, now);
             if plan.step == Step::Rest {
@@ -127,16 +127,16 @@ impl Engine {
         &self,
         unit: &Unit,
         hand: &mut Hand,
-        seen: &mut Option<(Looks, Observation)>,
-    ) -> Observation {
-        let looks = plan::looks(&unit.policy, hand.record.as_ref(), self.clock.now());
+        seen: &mut Option<(Looks, Arc<Observation>)>,
+    ) -> Arc<Observation> {
+        let looks = plan::looks(&unit.policy, hand.record.as_deref(), self.clock.now());
         if let Some((had, observation)) = seen
             && covers(*had, looks)
         {
-            return observation.clone();
+            return Arc::clone(observation);
         }
-        let observation = look(unit, hand, looks, self.clock.as_ref()).await;
-        *seen = Some((looks, observation.clone()));
+        let observation = Arc::new(look(unit, hand, looks, self.clock.as_ref()).await);
+        *seen = Some((looks, Arc::clone(&observation)));
         observation
     }
 
@@ -167,18 +167,18 @@ impl Engine {
         let draft =
             Draft { at: self.clock.now(), credential: unit.policy.credential.clone(), follows, event };
         // What does not fit must not get on disk: the next start would refuse the whole journal.
-        assert_fits(hand.record.clone(), &draft);
+        assert_fits(hand.record.as_deref().cloned(), &draft);
         let entry = self.journal.append(lease, draft).await?;
-        let before = hand.record.clone();
-        let record = fold::apply(hand.record.take(), &entry)
+        let before = hand.record.take();
+        let record = fold::apply(before.as_deref().cloned(), &entry)
             .map_err(|misfit| JournalError::Damaged(misfit.to_string()))?;
         tell::tell(&entry, &record);
-        self.metrics.count(before.as_ref(), &record, &entry.event);
+        self.metrics.count(before.as_deref(), &record, &entry.event);
         hand.stirs_fleet |= fleet::stirs(&entry.event);
         if matches!(record.stage, Stage::Settled { .. }) {
             hand.wallet.clear();
         }
-        hand.record = Some(record);
+        hand.record = Some(Arc::new(record));
         Ok(())
     }
 
@@ -209,18 +209,19 @@ impl Engine {
     async fn reread(&self, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
         let id = &unit.policy.credential;
         let known = hand.record.as_ref().map_or(0, |record| record.sequence);
-        for entry in self.journal.read(Some(&id.tenant), known).await? {
-            if entry.credential == *id {
-                let record = fold::apply(hand.record.take(), &entry);
-                hand.record = Some(record.map_err(|misfit| JournalError::Damaged(misfit.to_string()))?);
-            }
+        let news = self.journal.read(Some(&id.tenant), known).await?;
+        let mut record = hand.record.take().map(Arc::unwrap_or_clone);
+        for entry in news.iter().filter(|entry| entry.credential == *id) {
+            let next = fold::apply(record, entry);
+            record = Some(next.map_err(|misfit| JournalError::Damaged(misfit.to_string()))?);
         }
+        hand.record = record.map(Arc::new);
         Ok(())
     }
 
     async fn take_wishes(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
         for Asked { wish, answer } in desk.take_inbox() {
-            let admitted = wish::admit(hand.record.as_ref(), &wish);
+            let admitted = wish::admit(hand.record.as_deref(), &wish);
             let result = match admitted {
                 Ok(()) => self.write(unit, hand, Event::Wished(wish)).await.map_err(WishError::from),
                 Err(why) => Err(WishError::Refused { credential: unit.policy.credential.clone(), why }),
@@ -257,7 +258,7 @@ impl Engine {
             NextLook::Schedule => tick.unwrap_or(Timestamp::MAX_UTC),
         };
         let complete = observation.blind == 0 && observation.keys.known().is_some();
-        let record = hand.record.clone().map(Arc::new);
+        let record = hand.record.clone();
         desk.publish(|view| {
             view.record = record;
             if complete {
@@ -288,7 +289,7 @@ fn assert_fits(record: Option<Record>, draft: &Draft) {
 }
 
 fn publish_record(desk: &Desk, hand: &Hand) {
-    let record = hand.record.clone().map(Arc::new);
+    let record = hand.record.clone();
     desk.publish(|view| view.record = record);
 }
 

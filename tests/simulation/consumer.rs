@@ -117,12 +117,16 @@ pub(crate) struct Consumer {
     pub(crate) looked_proven: bool,
     /// The tick at which the last successful run with the held pair began.
     pub(crate) success_tick: Option<u64>,
+    /// The tick at which the last successful run began, with whatever pair.
+    pub(crate) good_run_tick: Option<u64>,
     /// The tick of the last delivery that was answered with 200 and not, or not wholly, taken over.
     pub(crate) ignored_tick: Option<u64>,
     run: Option<Run>,
     last: (bool, Millis),
     stale_looks: u32,
-    late_put: Option<(Millis, Pair)>,
+    /// A delivery that is taken over later: when, the pair, and the tick of the delivery where it is not the pair that was
+    /// delivered.
+    late_put: Option<(Millis, Pair, Option<u64>)>,
 }
 
 impl Consumer {
@@ -135,6 +139,7 @@ impl Consumer {
             proven: true,
             looked_proven: true,
             success_tick: None,
+            good_run_tick: None,
             ignored_tick: None,
             run: None,
             last: (true, 0),
@@ -146,19 +151,20 @@ impl Consumer {
     /// What happens next by itself, and when.
     pub(crate) fn next_event(&self, manners: &Manners) -> Option<Millis> {
         let run = self.run.filter(|_| !manners.stuck).map(|run| run.ready);
-        let put = self.late_put.map(|(at, _)| at);
+        let put = self.late_put.map(|(at, ..)| at);
         [run, put].into_iter().flatten().min()
     }
 
-    /// The delivery that is due to be taken over at `now`.
-    pub(crate) fn take_late_put(&mut self, now: Millis) -> Option<Pair> {
-        let (_, pair) = self.late_put.filter(|(at, _)| *at <= now)?;
-        self.late_put = None;
-        Some(pair)
+    /// Takes over the delivery that is due at `now`; `false` where none is.
+    pub(crate) fn take_late_put(&mut self, now: Millis) -> bool {
+        let Some((_, pair, ignored)) = self.late_put.take_if(|(at, ..)| *at <= now) else { return false };
+        self.store(pair, false);
+        self.ignored_tick = ignored.or(self.ignored_tick);
+        true
     }
 
-    pub(crate) fn take_later(&mut self, at: Millis, pair: Pair) {
-        self.late_put = Some((at, pair));
+    pub(crate) fn take_later(&mut self, at: Millis, pair: Pair, ignored: Option<u64>) {
+        self.late_put = Some((at, pair, ignored));
     }
 
     /// Stores a pair. The same pair again changes nothing.
@@ -196,6 +202,7 @@ impl Consumer {
         self.looked_proven = true;
         self.deployed_at = run.ready;
         self.deployed = run.pair;
+        self.good_run_tick = Some(run.began_tick);
         if run.pair == self.held {
             self.proven = true;
             self.success_tick = Some(run.began_tick);

@@ -30,8 +30,7 @@ impl Tenant {
     /// Lets happen what happens by itself until `now`.
     pub(crate) fn settle(&mut self, now: Millis, found: &mut Vec<Finding>) {
         while let Some(at) = self.consumer.next_event(&self.manners).filter(|at| *at <= now) {
-            if let Some(pair) = self.consumer.take_late_put(at) {
-                self.consumer.store(pair, false);
+            if self.consumer.take_late_put(at) {
                 self.reckon(By::Rekeyd, found);
                 if self.manners.runs_on_put {
                     self.run(at);
@@ -131,7 +130,8 @@ impl Tenant {
         if key.role == Role::Ciapi && (self.told || self.forgetful) {
             return Some((CIAPI_RISKED, "a person, or an old journal, had said that it is not held"));
         }
-        let looked_proven = match (self.consumer.ignored_tick, self.consumer.success_tick) {
+        // That the run was with another pair cannot be seen, as above.
+        let looked_proven = match (self.consumer.ignored_tick, self.consumer.good_run_tick) {
             (Some(ignored), Some(success)) => success > ignored,
             _ => false,
         };

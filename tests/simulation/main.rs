@@ -31,6 +31,7 @@ use rekeyd::clock::{Clock, SystemClock};
 
 use chance::mix;
 use run::{Outcome, run};
+use story::Draw;
 
 /// A number from the environment, decimal or hexadecimal.
 fn number(name: &str) -> Option<u64> {
@@ -38,6 +39,12 @@ fn number(name: &str) -> Option<u64> {
     let parsed =
         text.strip_prefix("0x").map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
     Some(parsed.unwrap_or_else(|_| panic!("{name}: `{text}` is no number")))
+}
+
+/// How the stories are drawn: as today, unless `SIMULATE_DRAW` says otherwise.
+fn draw() -> Draw {
+    let number = number("SIMULATE_DRAW").unwrap_or(2);
+    Draw::numbered(number).unwrap_or_else(|| panic!("SIMULATE_DRAW: stories are drawn in no way {number}"))
 }
 
 /// What came of many seeds.
@@ -50,7 +57,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
+    fn add(&mut self, seed: u64, draw: Draw, outcome: Outcome) {
         self.rotations += outcome.rotations;
         for (what, count) in outcome.counts {
             *self.counts.entry(what).or_default() += count;
@@ -64,13 +71,14 @@ impl Sum {
         }
         self.violations += outcome.violations.len();
         if !outcome.violations.is_empty() && self.violations < 500 {
-            println!("{}\n  replay: make simulate SEED={seed:#x}", outcome.violations.join("\n"));
+            let asked = if draw == Draw::First { " DRAW=1" } else { "" };
+            println!("{}\n  replay: make simulate SEED={seed:#x}{asked}", outcome.violations.join("\n"));
         }
     }
 }
 
 /// Runs `seeds` on all cores; none is begun once all together have made `calls`.
-fn run_all(seeds: &[u64], calls: u64) -> Sum {
+fn run_all(seeds: &[u64], draw: Draw, calls: u64) -> Sum {
     let sum = Mutex::new(Sum::default());
     let (next, spent) = (AtomicU64::new(0), AtomicU64::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -83,9 +91,9 @@ fn run_all(seeds: &[u64], calls: u64) -> Sum {
                     if spent.load(Ordering::Relaxed) >= calls {
                         return;
                     }
-                    let outcome = run(*seed, false);
+                    let outcome = run(*seed, draw, false);
                     spent.fetch_add(outcome.counts["calls"], Ordering::Relaxed);
-                    sum.lock().unwrap().add(*seed, outcome);
+                    sum.lock().unwrap().add(*seed, draw, outcome);
                 }
             });
         }
@@ -93,35 +101,37 @@ fn run_all(seeds: &[u64], calls: u64) -> Sum {
     sum.into_inner().unwrap()
 }
 
-/// The table of named seeds: `seed name what-it-was`, one a line.
-fn named() -> Vec<(u64, &'static str)> {
+/// The table of named seeds: the seed, how its story is drawn, what it was; one a line.
+fn named() -> Vec<(u64, Draw, &'static str)> {
     let lines = include_str!("seeds").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let parse = |line: &'static str| {
-        let (seed, name) = line.split_once(' ').unwrap();
-        (u64::from_str_radix(seed.strip_prefix("0x").unwrap(), 16).unwrap(), name)
+        let mut parts = line.splitn(3, ' ');
+        let seed = u64::from_str_radix(parts.next().unwrap().strip_prefix("0x").unwrap(), 16).unwrap();
+        let draw = Draw::numbered(parts.next().unwrap().parse().unwrap()).unwrap();
+        (seed, draw, parts.next().unwrap())
     };
     lines.map(parse).collect()
 }
 
 #[test]
 fn every_bug_that_was_found_stays_closed() {
-    for (seed, name) in named() {
-        let outcome = run(seed, false);
+    for (seed, draw, name) in named() {
+        let outcome = run(seed, draw, false);
         assert!(outcome.violations.is_empty(), "{seed:#x} {name}\n{}", outcome.violations.join("\n"));
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_timeline() {
-    for seed in 0..3 {
-        let (one, two) = (run(seed, true), run(seed, true));
+    for (seed, draw) in [(0, Draw::First), (1, Draw::Second), (2, Draw::Second)] {
+        let (one, two) = (run(seed, draw, true), run(seed, draw, true));
         assert!(one.timeline.len() > 1000, "{seed}: {} lines", one.timeline.len());
         for (left, right) in one.timeline.iter().zip(&two.timeline) {
             assert_eq!(left, right, "{seed}");
         }
         assert_eq!((one.hash, one.timeline.len()), (two.hash, two.timeline.len()), "{seed}");
         // Who writes the timeline does not change it.
-        assert_eq!(one.hash, run(seed, false).hash, "{seed}");
+        assert_eq!(one.hash, run(seed, draw, false).hash, "{seed}");
     }
 }
 
@@ -135,7 +145,7 @@ fn fresh_seeds() {
     let base = number("SIMULATE_BASE").unwrap_or_else(|| SystemClock::new().nonce());
     println!("simulate: base seed {base:#x}");
     let seeds: Vec<u64> = (0..count).map(|index| mix(base.wrapping_add(index))).collect();
-    let sum = run_all(&seeds, number("SIMULATE_CALLS").unwrap_or(u64::MAX));
+    let sum = run_all(&seeds, draw(), number("SIMULATE_CALLS").unwrap_or(u64::MAX));
     if sum.seeds < seeds.len() {
         println!("simulate: the work that was set ended after {} of {count} seeds", sum.seeds);
     }
@@ -147,7 +157,7 @@ fn fresh_seeds() {
 }
 
 fn replay(seed: u64) {
-    let outcome = run(seed, true);
+    let outcome = run(seed, draw(), true);
     if let Ok(path) = std::env::var("SIMULATE_JOURNAL") {
         // A fixture of today's journal, for the upgrades to come.
         let lines: Vec<String> =

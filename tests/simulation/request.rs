@@ -190,7 +190,7 @@ impl Tenant {
         let delay = self.manners.put_delay.min(LONGEST_PUT_DELAY);
         if delay > 0 {
             let after = self.dice.below(delay);
-            self.consumer.take_later(now + after, taken);
+            self.consumer.take_later(now + after, taken, (taken != pair).then_some(tick));
         } else {
             self.put(taken, By::Rekeyd, found);
             if self.manners.runs_on_put {

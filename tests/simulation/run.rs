@@ -18,7 +18,7 @@ use super::judge::violation;
 use super::operators;
 use super::ports::spawn;
 use super::sim::{Host, Sim, World};
-use super::story::{CALM, Jump, Story};
+use super::story::{CALM, Draw, Jump, Story};
 use super::tenant::Maker;
 use super::time::{DAY, HOUR, MINUTE, Millis, Timers, stamp};
 
@@ -34,9 +34,9 @@ pub(crate) struct Outcome {
 }
 
 /// Runs one seed to its end.
-pub(crate) fn run(seed: u64, with_timeline: bool) -> Outcome {
+pub(crate) fn run(seed: u64, draw: Draw, with_timeline: bool) -> Outcome {
     let timers = Arc::new(Timers::default());
-    runtime(Arc::clone(&timers)).block_on(play(seed, timers, with_timeline))
+    runtime(Arc::clone(&timers)).block_on(play(seed, draw, timers, with_timeline))
 }
 
 /// A runtime with one thread whose time is virtual.
@@ -44,9 +44,9 @@ pub(crate) fn runtime(timers: Arc<Timers>) -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().on_thread_park(move || timers.step()).build().unwrap()
 }
 
-async fn play(seed: u64, timers: Arc<Timers>, with_timeline: bool) -> Outcome {
+async fn play(seed: u64, draw: Draw, timers: Arc<Timers>, with_timeline: bool) -> Outcome {
     let mut dice = Dice::new(seed);
-    let story = Story::drawn(&mut dice);
+    let story = Story::drawn(&mut dice, draw);
     let (span, jumps) = (story.span, story.jumps.clone());
     let (backups, clones) = (story.backups.clone(), story.clones.clone());
     let periods = Arc::new(story.cast.iter().map(|part| part.period).collect());

@@ -52,6 +52,21 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// The line after `entry`, which was written at `now`.
+    fn after(before: Option<Self>, now: Millis, entry: &Entry) -> Result<Self, fold::Misfit> {
+        let phase = before.as_ref().map(|line| line.record.stage.phase());
+        let (mut proven, mut delete_sent, mut hold) =
+            before.as_ref().map_or((0, 0, 0), |line| (line.proven, line.delete_sent, line.hold));
+        let record = fold::apply(before.map(|line| line.record), entry)?;
+        match &entry.event {
+            Event::Proven { .. } if phase != Some(Phase::Retiring) => proven = now,
+            Event::DeleteSent { .. } => delete_sent = entry.sequence,
+            Event::Wished(Wish::Hold { .. }) => hold = entry.sequence,
+            _ => {}
+        }
+        Ok(Self { record, proven, delete_sent, hold })
+    }
+
     /// Whether a rotation is under way and its fresh keys are not proven.
     fn is_unproven(&self) -> bool {
         let phase = self.record.stage.phase();
@@ -172,29 +187,14 @@ impl World {
         if id.is_fleet() {
             return;
         }
-        let before = self.stores[life.store].lines.get(id).cloned();
+        let before = self.stores[life.store].lines.remove(id);
         self.check_entry(now, wall, before.as_ref(), entry);
-        let record = match fold::apply(before.as_ref().map(|line| line.record.clone()), entry) {
-            Ok(record) => record,
-            Err(misfit) => {
-                self.find(now, violation("misfit", misfit.to_string()));
-                return;
+        match Line::after(before, now, entry) {
+            Ok(line) => {
+                self.stores[life.store].lines.insert(id.clone(), line);
             }
-        };
-        let mut line = before.clone().unwrap_or_else(|| Line {
-            record: record.clone(),
-            proven: 0,
-            delete_sent: 0,
-            hold: 0,
-        });
-        match &entry.event {
-            Event::Proven { .. } if line.record.stage.phase() != Phase::Retiring => line.proven = now,
-            Event::DeleteSent { .. } => line.delete_sent = entry.sequence,
-            Event::Wished(Wish::Hold { .. }) => line.hold = entry.sequence,
-            _ => {}
+            Err(misfit) => self.find(now, violation("misfit", misfit.to_string())),
         }
-        line.record = record;
-        self.stores[life.store].lines.insert(id.clone(), line);
     }
 
     /// What may be said of an entry in the light of what stood there before.

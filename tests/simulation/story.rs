@@ -47,6 +47,47 @@ pub(crate) struct Jump {
     pub(crate) until: Millis,
 }
 
+/// How stories are drawn. A seed tells the same story for as long as it is drawn the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Draw {
+    /// As until November 2026: settled credentials are looked at every few days, and polls are short.
+    First,
+    /// More stories in the same time: smaller fleets, and fewer looks that show what the one before has shown.
+    Second,
+}
+
+impl Draw {
+    /// Number `number`.
+    pub(crate) fn numbered(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::First),
+            2 => Some(Self::Second),
+            _ => None,
+        }
+    }
+
+    /// One of the first things with the first draw, one of the second things with the second.
+    fn pick<T: Copy>(self, dice: &mut Dice, first: &[T], second: &[T]) -> T {
+        dice.pick(if self == Self::First { first } else { second })
+    }
+
+    /// How many tenants, and how long the faults go on.
+    fn size(self, dice: &mut Dice) -> (u64, Millis) {
+        match self {
+            Self::First => match dice.below(40) {
+                0 => (dice.between(21, 50), 3 * YEAR),
+                1..=4 => (dice.between(8, 20), 3 * YEAR + dice.below(YEAR)),
+                _ => (dice.between(5, 7), 3 * YEAR + dice.below(YEAR)),
+            },
+            Self::Second => match dice.below(100) {
+                0 => (dice.between(21, 50), 3 * YEAR),
+                1..=4 => (dice.between(8, 20), 3 * YEAR),
+                _ => (dice.pick(&[5, 5, 5, 6, 7]), 3 * YEAR + dice.below(30 * DAY)),
+            },
+        }
+    }
+}
+
 /// The whole story.
 pub(crate) struct Story {
     pub(crate) rates: Rates,
@@ -75,22 +116,22 @@ pub(crate) const CALM: Millis = 60 * DAY;
 
 impl Story {
     /// The story of these dice.
-    pub(crate) fn drawn(dice: &mut Dice) -> Self {
-        let (tenants, span) = match dice.below(40) {
-            0 => (dice.between(21, 50), 3 * YEAR),
-            1..=4 => (dice.between(8, 20), 3 * YEAR + dice.below(YEAR)),
-            _ => (dice.between(5, 7), 3 * YEAR + dice.below(YEAR)),
-        };
+    pub(crate) fn drawn(dice: &mut Dice, draw: Draw) -> Self {
+        let (tenants, span) = draw.size(dice);
         let hosts = dice.pick(&[1, 1, 2, 2, 3]);
         let rates = Rates {
             // Every start reads the whole journal: a large fleet dies less often, or it would do nothing else.
-            crash: dice.pick(&[0, 100, 500, 2000]) / (1 + tenants / 8),
+            crash: match draw {
+                Draw::First => dice.pick(&[0, 100, 500, 2000]) / (1 + tenants / 8),
+                Draw::Second => dice.pick(&[0, 100, 300, 1000]) / (tenants / 5),
+            },
             pause: dice.pick(&[0, 50, 300]),
             meddle: dice.pick(&[0, 0, 200, 1000]),
             hostility: dice.pick(&[0, 100, 500, 800]),
         };
-        let cast =
-            (0..usize::try_from(tenants).unwrap()).map(|number| drawn_role(dice, number, span)).collect();
+        let cast = (0..usize::try_from(tenants).unwrap())
+            .map(|number| drawn_role(dice, draw, number, span))
+            .collect();
         let jumps = (0..dice.below(4)).map(|_| drawn_jump(dice, hosts, span)).collect();
         let backups = if dice.below(8) == 0 { vec![drawn_backup(dice, span)] } else { Vec::new() };
         let concurrency = usize::try_from(dice.pick(&[1, 2, 8, 64])).unwrap();
@@ -116,8 +157,8 @@ fn drawn_rules(dice: &mut Dice) -> Rules {
 }
 
 /// Every so many days the window is open for some hours; some never open, most always.
-fn drawn_maintenance(dice: &mut Dice) -> Maintenance {
-    let every = i64::try_from(dice.pick(&[1, 7, 14]) * DAY).unwrap();
+fn drawn_maintenance(dice: &mut Dice, draw: Draw) -> Maintenance {
+    let every = i64::try_from(draw.pick(dice, &[1, 7, 14], &[1, 1, 1, 7]) * DAY).unwrap();
     let lasts = i64::try_from(dice.between(1, 12) * HOUR).unwrap();
     let never = dice.below(20) == 0;
     if dice.below(3) > 0 {
@@ -152,7 +193,7 @@ fn drawn_jump(dice: &mut Dice, hosts: usize, span: Millis) -> Jump {
     Jump { at, host: dice.index(hosts), by, until: at + dice.skewed(5 * DAY) }
 }
 
-fn drawn_role(dice: &mut Dice, number: usize, span: Millis) -> Part {
+fn drawn_role(dice: &mut Dice, draw: Draw, number: usize, span: Millis) -> Part {
     let provision = dice.pick(&[
         Provision::WhenNeeded,
         Provision::WhenNeeded,
@@ -160,7 +201,7 @@ fn drawn_role(dice: &mut Dice, number: usize, span: Millis) -> Part {
         Provision::Always,
         Provision::Never,
     ]);
-    let policy = drawn_policy(dice, number, provision);
+    let policy = drawn_policy(dice, draw, number, provision);
     let mut manners = drawn_manners(dice, provision);
     if policy.proofs < 2 {
         // One look is enough for this operator, so that one lie is.
@@ -170,18 +211,18 @@ fn drawn_role(dice: &mut Dice, number: usize, span: Millis) -> Part {
     let ages = [0, 1].map(|_| i64::try_from(dice.below(u64::try_from(oldest).unwrap())).unwrap());
     let tenant = Tenant::new(number, manners, ages, dice.fork());
     let outages = (0..dice.below(6)).map(|_| Outage::drawn(dice, span)).collect();
-    let every = dice.pick(&[2, 4, 7, 10]) * DAY;
+    let every = draw.pick(dice, &[2, 4, 7, 10], &[7, 14, 14, 14]) * DAY;
     Part {
         policy: Arc::new(policy),
         tenant,
         outages,
         period: (every, dice.below(every)),
-        maintenance: drawn_maintenance(dice),
+        maintenance: drawn_maintenance(dice, draw),
     }
 }
 
 /// The policy of one tenant.
-pub(crate) fn drawn_policy(dice: &mut Dice, number: usize, provision: Provision) -> Policy {
+pub(crate) fn drawn_policy(dice: &mut Dice, draw: Draw, number: usize, provision: Provision) -> Policy {
     let window = match dice.below(8) {
         0 => Window::Span(Duration::from_hours(24 * dice.between(90, 200))),
         _ => Window::DEFAULT,
@@ -197,14 +238,14 @@ pub(crate) fn drawn_policy(dice: &mut Dice, number: usize, provision: Provision)
         settle: Duration::from_mins(5),
         provision,
         deadline: Duration::from_mins(30),
-        poll: Duration::from_secs(dice.pick(&[30, 60, 60, 120])),
+        poll: Duration::from_secs(draw.pick(dice, &[30, 60, 60, 120], &[60, 120, 300, 300])),
         token_life: Duration::from_millis(LONGEST_TOKEN_LIFE),
         propagation: Duration::from_mins(2),
         lag: Duration::from_mins(1),
         proofs: dice.pick(&[1, 2, 3]),
         proof_span: Duration::from_mins(dice.pick(&[0, 1, 5])),
         spread: Duration::from_hours(24 * dice.pick(&[0, 7, 30])),
-        evidence_life: Duration::from_mins(dice.pick(&[15, 60, 240])),
+        evidence_life: Duration::from_mins(draw.pick(dice, &[15, 60, 240], &[60, 240, 240, 480, 480])),
         retire_foreign: dice.below(5) > 0,
         in_use: BTreeMap::new(),
         limits: Limits::default(),

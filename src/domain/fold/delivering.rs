@@ -10,37 +10,38 @@ use crate::domain::stage::Stage;
 
 /// The stage that an event of a delivery leads to; `None` for any other.
 pub(super) fn next(record: &Record, event: &Event, at: Timestamp) -> Option<Stage> {
-    let mut stage = record.stage.clone();
-    match (&mut stage, event) {
+    match (&record.stage, event) {
         // From a delivery where the consumer was seen under way right before.
         (
             Stage::Testing { live, fresh, .. } | Stage::Delivering { live, fresh, .. },
             Event::Ready { baseline },
-        ) => {
-            return Some(Stage::Delivering {
-                live: live.clone(),
-                fresh: fresh.clone(),
-                baseline: baseline.clone(),
-            });
-        }
-        (Stage::Restoring { delivered: true, watch: None, baseline, .. }, Event::Ready { baseline: now }) => {
-            baseline.clone_from(now);
+        ) => Some(Stage::Delivering { live: live.clone(), fresh: fresh.clone(), baseline: baseline.clone() }),
+        (Stage::Restoring { delivered: true, watch: None, .. }, Event::Ready { baseline: now }) => {
+            let mut stage = record.stage.clone();
+            if let Stage::Restoring { baseline, .. } = &mut stage {
+                baseline.clone_from(now);
+            }
+            Some(stage)
         }
         (Stage::Delivering { live, fresh, baseline }, _) => {
             let news_after = accepted_at(record, event, at)?;
-            return Some(Stage::Provisioning {
+            Some(Stage::Provisioning {
                 live: live.clone(),
                 fresh: fresh.clone(),
                 watch: Watch::new(at, news_after, baseline.clone()),
-            });
+            })
         }
-        (Stage::Restoring { watch, baseline, .. }, _) => {
+        (Stage::Restoring { baseline, .. }, _) => {
             let news_after = accepted_at(record, event, at)?;
-            *watch = Some(Watch::new(at, news_after, baseline.clone()));
+            let started = Watch::new(at, news_after, baseline.clone());
+            let mut stage = record.stage.clone();
+            if let Stage::Restoring { watch, .. } = &mut stage {
+                *watch = Some(started);
+            }
+            Some(stage)
         }
-        _ => return None,
+        _ => None,
     }
-    Some(stage)
 }
 
 /// What is later than this is news of the delivery, where the event says that the consumer has it.

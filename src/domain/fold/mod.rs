@@ -55,7 +55,9 @@ fn misfit(entry: &Entry, stage: &'static str) -> Misfit {
 fn advance(record: &mut Record, entry: &Entry) -> Result<(), Misfit> {
     let phase = record.stage.phase();
     marks::before(record, entry);
-    if let Some(stage) = stages::next(record, entry) {
+    if stages::renew(&mut record.stage, entry) {
+        // Nothing else of the stage changes, and there are many of these.
+    } else if let Some(stage) = stages::next(record, entry) {
         record.stage = stage;
     } else if !marks::stand_beside(&record.stage, &entry.event) {
         return Err(misfit(entry, phase.as_str()));

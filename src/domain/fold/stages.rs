@@ -5,12 +5,25 @@ use std::collections::BTreeMap;
 use super::delivering;
 use crate::domain::Timestamp;
 use crate::domain::event::{CONFIRM, Entry, Event, Wish};
-use crate::domain::evidence::{Baseline, Evidence, Grade, Watch};
+use crate::domain::evidence::{Baseline, Grade, Watch};
 use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
 use crate::domain::record::Record;
 use crate::domain::stage::{Course, Leaving, Retirement, Stage};
+
+/// Renews the evidence in place; `false` for any other event and any other stage.
+pub(super) fn renew(stage: &mut Stage, entry: &Entry) -> bool {
+    match (stage, &entry.event) {
+        (Stage::Soaking { evidence, .. }, Event::Renewed { .. }) => evidence.renewed_at = entry.at,
+        (Stage::Retiring { retirement, .. }, Event::Renewed { .. }) => {
+            retirement.evidence.renewed_at = entry.at;
+            retirement.proven_since = true;
+        }
+        _ => return false,
+    }
+    true
+}
 
 /// The stage that `entry` leads to; `None` where it leaves the stage to itself.
 pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
@@ -43,12 +56,6 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         (Stage::Provisioning { .. } | Stage::Restoring { .. }, event) => watched(&record.stage, event, at)
             .or_else(|| cleared(&record.stage, event))
             .or_else(|| turned_back(&record.stage, event)),
-        (Stage::Soaking { fresh, old, evidence, course }, Event::Renewed { .. }) => Some(Stage::Soaking {
-            fresh: fresh.clone(),
-            old: old.clone(),
-            evidence: Evidence { renewed_at: at, ..*evidence },
-            course: course.clone(),
-        }),
         (stage, Event::Wished(Wish::Resume)) if is_changed(record) => proven_anew(stage, at),
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
@@ -186,8 +193,11 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
 
 /// Fresh keys that were never delivered go one by one.
 fn cleared(stage: &Stage, event: &Event) -> Option<Stage> {
+    if !matches!(stage, Stage::Restoring { delivered: false, .. }) {
+        return None;
+    }
     let mut stage = stage.clone();
-    let Stage::Restoring { live, fresh, pending, delivered: false, .. } = &mut stage else { return None };
+    let Stage::Restoring { live, fresh, pending, .. } = &mut stage else { return None };
     match event {
         Event::Gone { role, name } => {
             if fresh.get(role).is_some_and(|key| key.name == *name) {
@@ -270,10 +280,6 @@ fn retiring(
         Event::Left { role, name } => {
             next.old.remove(role);
             next.left.insert(name.clone());
-        }
-        Event::Renewed { .. } => {
-            next.evidence.renewed_at = at;
-            next.proven_since = true;
         }
         Event::Proven { evidence } => {
             next.evidence = *evidence;

@@ -170,9 +170,10 @@ pub(super) fn double(record: &Record, live: &KeySet, sightings: &Sightings) -> O
 pub(super) fn stranger(record: &Record, sightings: &Sightings) -> Option<HaltReason> {
     let is_strange = |seen: &&Sighting| {
         let name = &seen.key.name;
-        name.is_of(&record.credential)
+        // Most are known, which is the cheapest to find out.
+        !record.knows(name)
+            && name.is_of(&record.credential)
             && name.parse_ours().is_some_and(|ours| ours.generation >= record.generation)
-            && !record.knows(name)
     };
     let stranger = sightings.values().flatten().find(is_strange)?;
     Some(HaltReason::NewerGeneration { name: stranger.key.name.clone() })
