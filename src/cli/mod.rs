@@ -13,6 +13,9 @@ mod show;
 mod tell;
 mod watch;
 
+#[cfg(test)]
+mod examples_tests;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
