@@ -232,6 +232,7 @@ impl Consumer for Outside {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every reader takes the reply")]
 fn accepted(reply: Reply) -> Option<Accepted> {
     if let Reply::Accepted(accepted) = reply { Some(accepted) } else { None }
 }
