@@ -1,5 +1,7 @@
 //! Whether the keys of a credential work just now. Read-only calls; nothing is journalled, and nothing rests on it.
 
+use std::sync::Arc;
+
 use super::desk::Hand;
 use super::look::material;
 use super::{Engine, Unit};
@@ -27,8 +29,8 @@ impl Engine {
     pub async fn probe(&self, id: &CredentialId) -> Option<Vec<Tried>> {
         let desk = self.desk(id)?;
         let unit = desk.unit();
-        let Some(record) = desk.view().record else { return Some(Vec::new()) };
-        let mut hand = Hand::of(Some((*record).clone()));
+        let Some(record) = desk.read(|view| view.record.clone()) else { return Some(Vec::new()) };
+        let mut hand = Hand::of(Some(Arc::clone(&record)));
         let mut tried = Vec::new();
         for (role, key) in record.stage.keys() {
             let in_use = record.stage.in_use().values().any(|used| used.id == key.id);

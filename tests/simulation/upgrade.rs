@@ -75,7 +75,7 @@ fn is_due(record: &Record, now: Timestamp) -> bool {
 
 /// Runs this release on the journal for a day; answers who began to rotate.
 async fn take_up(timers: Arc<Timers>, entries: &[Entry], records: &[Record]) -> BTreeSet<usize> {
-    let rates = Rates { crash: 0, pause: 0, meddle: 0, hostility: 0 };
+    let rates = Rates { crash: 0, idle_crash: 0, pause: 0, meddle: 0, hostility: 0 };
     let rules = Rules { fuse_rotations: 1000, canary: false, ..Rules::default() };
     let mut world = World::empty(Dice::new(1), rates, rules);
     world.calm = true;
