@@ -18,8 +18,8 @@ pub(super) async fn look(unit: &Unit, hand: &mut Hand, looks: Looks, clock: &dyn
         async { if looks.status { seen(unit.consumer.status().await) } else { Seen::NotAsked } },
     );
     let content = if looks.content { content(unit, hand).await } else { Seen::NotAsked };
-    let blind =
-        keys.failure().is_some() || status.failure().is_some_and(|failure| failure.class.is_passing());
+    let passing = |failure: Option<&Failure>| failure.is_some_and(|failure| failure.class.is_passing());
+    let blind = keys.failure().is_some() || passing(status.failure()) || passing(content.failure());
     peers::note(hand, &keys);
     hand.blind = if blind { hand.blind.saturating_add(1) } else { 0 };
     Observation { at: clock.now(), keys, status, content, blind: hand.blind }

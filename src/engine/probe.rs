@@ -29,7 +29,7 @@ impl Engine {
     pub async fn probe(&self, id: &CredentialId) -> Option<Vec<Tried>> {
         let desk = self.desk(id)?;
         let unit = desk.unit();
-        let Some(record) = desk.view().record else { return Some(Vec::new()) };
+        let Some(record) = desk.read(|view| view.record.clone()) else { return Some(Vec::new()) };
         let mut hand = Hand::of(Some(Arc::clone(&record)));
         let mut tried = Vec::new();
         for (role, key) in record.stage.keys() {

@@ -87,6 +87,8 @@ pub(crate) struct Outside {
     pub(crate) outage: Arc<Mutex<Option<Class>>>,
     /// Nothing can be created.
     pub(crate) stuck: AtomicBool,
+    /// The content cannot be seen.
+    pub(crate) hidden: AtomicBool,
     /// When a list was asked for.
     pub(crate) listed: Mutex<Vec<Timestamp>>,
     /// Every key has one and the same secret.
@@ -192,6 +194,9 @@ impl Consumer for Outside {
         Ok(Status { verdict, word: verdict.as_str().to_owned(), at: None, detail: None })
     }
     async fn content(&self, _: &ServiceKey) -> Result<Content, Failure> {
+        if self.hidden.load(Ordering::SeqCst) {
+            return Err(Failure::new(Class::ServerError, "the content cannot be seen"));
+        }
         Ok(Content { deployed_at: *self.deployed_at.lock().unwrap(), started: true })
     }
     async fn is_refused(&self, _: Role, _: &ServiceKey) -> Result<bool, Failure> {

@@ -14,6 +14,7 @@ use rekeyd::domain::{Timestamp, after, between};
 use rekeyd::engine::Engine;
 use rekeyd::ports::Journal;
 
+use super::Scene;
 use super::fleet::Fleet;
 
 const SIZE: usize = 40;
@@ -115,4 +116,27 @@ async fn a_hiccup_wakes_nobody() {
     assert_eq!(hiccup.listed.lock().unwrap().len(), 1);
     let others = fleet.outsides.iter().skip(1).map(|(_, outside)| outside.listed.lock().unwrap().len());
     assert_eq!(others.sum::<usize>(), 0);
+}
+
+#[tokio::test]
+async fn content_that_stays_hidden_is_looked_for_less_and_less_often() {
+    let scene = Scene::new(340);
+    let engine = scene.engine("one").await;
+    scene.outside.hidden.store(true, Ordering::SeqCst);
+    let waits = |view: &View| view.reason.as_ref().is_some_and(|reason| reason.code == "cannot-see");
+    for _ in 0..50 {
+        if engine.views().iter().any(waits) {
+            break;
+        }
+        scene.turn(&engine).await;
+    }
+    let view = &engine.views()[0];
+    assert!(waits(view), "{:?}", view.reason);
+    let end = after(scene.clock.now(), Duration::from_mins(20));
+    let mut looks = 0;
+    while scene.clock.now() < end {
+        scene.turn(&engine).await;
+        looks += 1;
+    }
+    assert!(looks < 60, "{looks} looks in twenty minutes");
 }

@@ -38,7 +38,7 @@ pub(crate) struct Manners {
     pub(crate) stuck: bool,
     /// So many of the coming runs fail although the credential is fine.
     pub(crate) fail_next: u32,
-    /// The previous end is shown for so many looks after a run began.
+    /// The previous end is shown for so many looks after a run began while none was under way.
     pub(crate) stale_looks: u32,
     /// How long a run takes at most.
     pub(crate) run_time: Millis,
@@ -180,7 +180,10 @@ impl Consumer {
 
     /// Begins a run with the pair that is stored now; one under way is replaced.
     pub(crate) fn start_run(&mut self, manners: &Manners, now: Millis, tick: u64, takes: Millis) {
-        self.stale_looks = manners.stale_looks;
+        // What is shown late is how it was before: of a run that takes the place of another one, that one.
+        if self.run.is_none() {
+            self.stale_looks = manners.stale_looks;
+        }
         self.run = Some(Run { pair: self.held, began: now, began_tick: tick, ready: now + takes });
     }
 

@@ -136,7 +136,7 @@ fn end_halt(
             enter_set(tenant, record.stage.in_use(), now, found);
             Remedy { wish: Wish::Resume, then_run: true }
         }
-        HaltReason::LiveKeyGone { .. } | HaltReason::NewerGeneration { .. } => {
+        HaltReason::LiveKeyGone { .. } | HaltReason::NewerGeneration { .. } | HaltReason::OldJournal => {
             leave_one_pair(tenant, now, found);
             plain(Wish::Confirm)
         }

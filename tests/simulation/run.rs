@@ -169,10 +169,11 @@ async fn restore_backup(sim: Arc<Sim>, (taken, restored): (Millis, Millis)) {
     let backup = sim.world().stores[0].copy();
     sim.sleep(restored - taken).await;
     let now = sim.now();
+    let doubted = backup.doubted(now).await;
     let mut world = sim.world();
     world.tell(now, 30, || format!("the journal is restored from the backup of {}", stamp(taken)));
     let store = world.stores.len();
-    world.stores.push(backup);
+    world.stores.push(doubted);
     for tenant in &mut world.tenants {
         tenant.forgetful = true;
     }

@@ -277,9 +277,9 @@ impl Sim {
         trip: &Trip,
     ) {
         let rates = world.rates;
-        let share = if request.changes() { 1 } else { 20 };
+        let (share, crash) = if request.changes() { (1, rates.crash) } else { (20, rates.idle_crash) };
         let dice = &mut world.dice;
-        if dice.happens(rates.crash / share) {
+        if dice.happens(crash) {
             let after = dice.below(trip.out + trip.back + 1);
             let (sim, life) = (Arc::clone(self), Arc::clone(life));
             spawn(async move {

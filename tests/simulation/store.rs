@@ -11,6 +11,7 @@ use rekeyd::domain::Timestamp;
 use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
 use rekeyd::domain::fleet::{Fleet, FleetEvent, Opening};
 use rekeyd::domain::fold;
+use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{CredentialId, TenantId};
 use rekeyd::domain::plan::{rotation_due, window_end};
@@ -23,7 +24,7 @@ use rekeyd::ports::{Draft, Journal, JournalError, Lease};
 use super::judge::violation;
 use super::ports::Life;
 use super::sim::{Sim, World, tenant_of};
-use super::time::{DAY, Millis, stamp};
+use super::time::{DAY, HOUR, Millis, stamp};
 
 /// Keys whose window ends within this time of the beginning came to rekeyd too late.
 const GRACE: Millis = 60 * DAY;
@@ -76,6 +77,28 @@ impl Line {
 }
 
 impl Store {
+    /// The journal as the daemon opens one that was put in its place: it halts every rotation under way.
+    pub(crate) async fn doubted(mut self, now: Millis) -> Self {
+        let under_way = |line: &&Line| line.record.stage.phase() != Phase::Settled;
+        let doubtful: Vec<Record> =
+            self.lines.values().filter(under_way).map(|line| line.record.clone()).collect();
+        for record in doubtful {
+            let (id, at) = (record.credential, stamp(now));
+            // By then every lease of before has ended, whatever clock it was taken by.
+            let late = stamp(now + 2 * HOUR);
+            let lease = self.memory.acquire(&id.tenant, "opening", late, Duration::from_mins(1)).await;
+            let lease = lease.unwrap().expect("nobody is there");
+            let event = Event::Halted(HaltReason::OldJournal);
+            let draft = Draft { at, credential: id.clone(), follows: record.sequence, event };
+            let entry = self.memory.append(&lease, draft).await.unwrap();
+            self.memory.release(&lease).await.unwrap();
+            self.fleet.apply(&entry);
+            let line = Line::after(self.lines.remove(&id), now, &entry).unwrap();
+            self.lines.insert(id, line);
+        }
+        self
+    }
+
     /// What stands on disk now, for a backup or a clone.
     pub(crate) fn copy(&self) -> Self {
         Self {

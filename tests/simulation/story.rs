@@ -21,6 +21,8 @@ use super::time::{DAY, HOUR, MINUTE, Millis, SECOND};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     pub(crate) crash: u64,
+    /// The same in 10 000 calls that only read.
+    pub(crate) idle_crash: u64,
     pub(crate) pause: u64,
     pub(crate) meddle: u64,
     /// The scale of the weather.
@@ -119,12 +121,14 @@ impl Story {
     pub(crate) fn drawn(dice: &mut Dice, draw: Draw) -> Self {
         let (tenants, span) = draw.size(dice);
         let hosts = dice.pick(&[1, 1, 2, 2, 3]);
+        // Every start reads the whole journal: a large fleet dies less often, or it would do nothing else.
+        let (crash, idle) = match draw {
+            Draw::First => (dice.pick(&[0, 100, 500, 2000]) / (1 + tenants / 8), 20),
+            Draw::Second => (dice.pick(&[0, 100, 300, 1000]) / (tenants / 5), 80),
+        };
         let rates = Rates {
-            // Every start reads the whole journal: a large fleet dies less often, or it would do nothing else.
-            crash: match draw {
-                Draw::First => dice.pick(&[0, 100, 500, 2000]) / (1 + tenants / 8),
-                Draw::Second => dice.pick(&[0, 100, 300, 1000]) / (tenants / 5),
-            },
+            crash,
+            idle_crash: crash / idle,
             pause: dice.pick(&[0, 50, 300]),
             meddle: dice.pick(&[0, 0, 200, 1000]),
             hostility: dice.pick(&[0, 100, 500, 800]),
