@@ -209,11 +209,13 @@ impl Consumer for Outside {
     async fn deliver(&self, keys: &BTreeMap<Role, Arc<ServiceKey>>) -> Result<Accepted, Failure> {
         let place = |role| place_of(&keys[&role].client_id);
         let pair = Pair { ciapi: place(Role::Ciapi), cirt: place(Role::Cirt) };
-        self.expect(Request::Deliver { pair }, accepted).await
+        let read = |reply| if let Reply::Accepted(accepted) = reply { Some(accepted) } else { None };
+        self.expect(Request::Deliver { pair }, read).await
     }
 
     async fn provision(&self) -> Result<Accepted, Failure> {
-        self.expect(Request::Provision, accepted).await
+        let read = |reply| if let Reply::Accepted(accepted) = reply { Some(accepted) } else { None };
+        self.expect(Request::Provision, read).await
     }
 
     async fn status(&self) -> Result<Status, Failure> {
@@ -230,10 +232,6 @@ impl Consumer for Outside {
         let read = |reply| if let Reply::Refused(refused) = reply { Some(refused) } else { None };
         self.expect(Request::IsRefused { place: place_of(&key.client_id) }, read).await
     }
-}
-
-fn accepted(reply: Reply) -> Option<Accepted> {
-    if let Reply::Accepted(accepted) = reply { Some(accepted) } else { None }
 }
 
 /// A task of the simulation that lasts until the end.

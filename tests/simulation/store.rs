@@ -190,8 +190,8 @@ impl World {
         let before = self.stores[life.store].lines.remove(id);
         self.check_entry(now, wall, before.as_ref(), entry);
         match Line::after(before, now, entry) {
-            Ok(line) => {
-                self.stores[life.store].lines.insert(id.clone(), line);
+            Ok(after) => {
+                self.stores[life.store].lines.insert(id.clone(), after);
             }
             Err(misfit) => self.find(now, violation("misfit", misfit.to_string())),
         }
