@@ -390,14 +390,24 @@ impl Ground {
                 }
             }
         }
-        let once = !self.may_begin_again && matches!(self.course, Course::Success | Course::Restore);
-        if begun != 1 && once {
-            tally.problems.push(format!("{begun} rotations began where one was due"));
+        // What a person turned back is tried again after a soak, and on a slow machine that is while the test still looks.
+        let again = match self.course {
+            Course::Success => 0,
+            Course::Restore => count(entries, |event| matches!(event, Event::TurnedBack { .. })),
+            Course::TurnBack | Course::Abandon => begun,
+        };
+        let is_right = (1..=1 + again).contains(&begun) || self.may_begin_again;
+        if !is_right {
+            tally.problems.push(format!("{begun} rotations began where 1 was due, and {again} more might"));
         }
         if !entries.iter().any(|entry| matches!(entry.event, Event::Completed)) {
             tally.problems.push("the journal does not say that the rotation is over".to_owned());
         }
     }
+}
+
+fn count(entries: &[Entry], wanted: impl Fn(&Event) -> bool) -> usize {
+    entries.iter().filter(|entry| wanted(&entry.event)).count()
 }
 
 /// Whether a rotation has ended and none is under way.
