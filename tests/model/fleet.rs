@@ -17,7 +17,7 @@ use super::search::Model;
 /// What it is called.
 pub(crate) const NAME: &str = "three credentials";
 /// The disturbances on a path: in the short search, and in the full one.
-pub(crate) const BUDGET: [usize; 2] = [1, 2];
+pub(crate) const BUDGET: [usize; 2] = [1, 1];
 
 const SIZE: usize = 3;
 /// A step is six hours; a soak takes two days, and nothing is followed for longer than forty days.

@@ -187,7 +187,7 @@ impl Setup {
     /// Every setup that is searched.
     pub(crate) fn all() -> Vec<Self> {
         let kind = Manners::default();
-        let mut two = Self::new("two instances", [1, 2]);
+        let mut two = Self::new("two instances", [1, 1]);
         two.hosts = 2;
         two.disturbed = Disturbed::ByFaults;
         let mut ours = Self::new("keys of ours from the first on", [1, 2]);
@@ -197,7 +197,7 @@ impl Setup {
         for policy in &mut ours.policies {
             policy.in_use.clone_from(&names);
         }
-        let mut foreign = Self::new("foreign keys stay", [1, 2]);
+        let mut foreign = Self::new("foreign keys stay", [1, 1]);
         foreign.policies[0].retire_foreign = false;
         let mut elsewhere = Self::new("configured elsewhere", [1, 2]);
         elsewhere.policies[1] = policy();
