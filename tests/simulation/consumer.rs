@@ -127,6 +127,11 @@ pub(crate) struct Consumer {
     /// The last successful run began before the delivery, by a person's hand, and the status had not shown it: nothing
     /// tells it from one that the delivery brought about.
     pub(crate) hidden_proof: bool,
+    /// Deliveries that took effect.
+    pub(crate) deliveries: u64,
+    /// The delivery that took effect last was sent before one that had taken effect already: what the consumer was given
+    /// back is gone again, and no look shows it.
+    pub(crate) overtaken: bool,
     /// The last look did not show the run that is under way.
     hid: bool,
     /// The tick of the last delivery that was answered with 200 and not, or not wholly, taken over.
@@ -152,6 +157,8 @@ impl Consumer {
             good_run_tick: None,
             hidden_proof: false,
             hid: false,
+            deliveries: 0,
+            overtaken: false,
             ignored_tick: None,
             run: None,
             last: (true, 0),
@@ -235,9 +242,16 @@ impl Consumer {
     /// A delivery has come.
     pub(crate) fn delivered(&mut self) {
         self.looked_proven = false;
+        self.deliveries += 1;
+        self.overtaken = false;
         if let Some(run) = &mut self.run {
             run.hidden |= run.by_hand && self.hid;
         }
+    }
+
+    /// The delivery that has just come was sent when only so many had.
+    pub(crate) fn came_late(&mut self, deliveries: u64) {
+        self.overtaken = self.deliveries > deliveries + 1;
     }
 
     /// A look at the status: what it shows, and since when.

@@ -67,7 +67,12 @@ impl Tenant {
             let text = format!("t{}: the consumer holds `{}`, which is dead", self.number, key.name);
             // Who deletes the key by hand, or enters it by hand, has brought it about himself.
             let by_hand = cause == By::Hand || key.was_deleted_by(By::Hand) || self.consumer.held_by_hand;
-            found.push(if by_hand { note("lockout by hand", text) } else { violation("lockout", text) });
+            let unseen = self.consumer.overtaken && self.manners.no_post;
+            found.push(match (by_hand, unseen) {
+                (true, _) => note("lockout by hand", text),
+                (false, true) => note("lockout by a late delivery", text),
+                _ => violation("lockout", text),
+            });
         }
         self.locked_out = dead;
     }
@@ -88,7 +93,7 @@ impl Tenant {
             && let Some((kind, why)) = self.judge(&self.keys[place])
         {
             let text = format!("t{}: `{}` was deleted: {why}", self.number, self.keys[place].name);
-            let tolerated = kind == CIAPI_RISKED || kind == HIDDEN_RUN;
+            let tolerated = [CIAPI_RISKED, HIDDEN_RUN, OVERTAKEN].contains(&kind);
             found.push(if tolerated { note(kind, text) } else { violation(kind, text) });
         }
         let tick = self.next_tick();
@@ -129,6 +134,9 @@ impl Tenant {
         }
         if key.role == Role::Ciapi && (self.told || self.forgetful) {
             return Some((CIAPI_RISKED, "a person, or an old journal, had said that it is not held"));
+        }
+        if self.consumer.overtaken && (key.role == Role::Ciapi || self.manners.no_post) {
+            return Some((OVERTAKEN, "a delivery had taken effect after the one that put the old keys back"));
         }
         // That the run was with another pair cannot be seen, as above.
         let looked_proven = match (self.consumer.ignored_tick, self.consumer.good_run_tick) {
@@ -194,5 +202,9 @@ const CIAPI_RISKED: &str = "ciapi deleted while held";
 
 /// A run that nobody could see at the delivery passed for its proof.
 const HIDDEN_RUN: &str = "deleted after a hidden run";
+
+/// A delivery that was given up took effect after the one that followed it. Where a deployment can be asked for, that finds it
+/// out before the `cirt` key goes; else nothing does, which `docs/explanation/safety.md` says.
+const OVERTAKEN: &str = "deleted after a late delivery";
 
 const NO_RUN: &str = "no run has succeeded with the pair that the consumer holds";
