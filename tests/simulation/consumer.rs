@@ -110,6 +110,7 @@ pub(crate) enum Shown {
 
 /// What the consumer is and has done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that may be true of it")]
 pub(crate) struct Consumer {
     pub(crate) held: Pair,
     /// The held pair was entered by a person.
