@@ -2,6 +2,7 @@
 
 use rekeyd::domain::names::Role;
 
+use super::tenant::By;
 use super::time::{DAY, HOUR, MINUTE, Millis, SECOND};
 
 /// One key per role, by its place in the tenant's book of keys.
@@ -94,6 +95,10 @@ struct Run {
     began: Millis,
     began_tick: u64,
     ready: Millis,
+    /// A person began it.
+    by_hand: bool,
+    /// A delivery came while it was under way, and the look before that had not shown it.
+    hidden: bool,
 }
 
 /// What a look shows.
@@ -105,6 +110,7 @@ pub(crate) enum Shown {
 
 /// What the consumer is and has done.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that may be true of it")]
 pub(crate) struct Consumer {
     pub(crate) held: Pair,
     /// The held pair was entered by a person.
@@ -119,6 +125,16 @@ pub(crate) struct Consumer {
     pub(crate) success_tick: Option<u64>,
     /// The tick at which the last successful run began, with whatever pair.
     pub(crate) good_run_tick: Option<u64>,
+    /// The last successful run began before the delivery, by a person's hand, and the status had not shown it: nothing
+    /// tells it from one that the delivery brought about.
+    pub(crate) hidden_proof: bool,
+    /// Deliveries that took effect.
+    pub(crate) deliveries: u64,
+    /// The delivery that took effect last was sent before one that had taken effect already: what the consumer was given
+    /// back is gone again, and no look shows it.
+    pub(crate) overtaken: bool,
+    /// The last look did not show the run that is under way.
+    hid: bool,
     /// The tick of the last delivery that was answered with 200 and not, or not wholly, taken over.
     pub(crate) ignored_tick: Option<u64>,
     run: Option<Run>,
@@ -140,6 +156,10 @@ impl Consumer {
             looked_proven: true,
             success_tick: None,
             good_run_tick: None,
+            hidden_proof: false,
+            hid: false,
+            deliveries: 0,
+            overtaken: false,
             ignored_tick: None,
             run: None,
             last: (true, 0),
@@ -179,12 +199,19 @@ impl Consumer {
     }
 
     /// Begins a run with the pair that is stored now; one under way is replaced.
-    pub(crate) fn start_run(&mut self, manners: &Manners, now: Millis, tick: u64, takes: Millis) {
+    pub(crate) fn start_run(&mut self, manners: &Manners, by: By, now: Millis, tick: u64, takes: Millis) {
         // What is shown late is how it was before: of a run that takes the place of another one, that one.
         if self.run.is_none() {
             self.stale_looks = manners.stale_looks;
         }
-        self.run = Some(Run { pair: self.held, began: now, began_tick: tick, ready: now + takes });
+        self.run = Some(Run {
+            pair: self.held,
+            began: now,
+            began_tick: tick,
+            ready: now + takes,
+            by_hand: by == By::Hand,
+            hidden: false,
+        });
     }
 
     /// The pair of the run that is due to end at `now`.
@@ -206,17 +233,34 @@ impl Consumer {
         self.deployed_at = run.ready;
         self.deployed = run.pair;
         self.good_run_tick = Some(run.began_tick);
+        self.hidden_proof = run.hidden;
         if run.pair == self.held {
             self.proven = true;
             self.success_tick = Some(run.began_tick);
         }
     }
 
+    /// A delivery has come.
+    pub(crate) fn delivered(&mut self) {
+        self.looked_proven = false;
+        self.deliveries += 1;
+        self.overtaken = false;
+        if let Some(run) = &mut self.run {
+            run.hidden |= run.by_hand && self.hid;
+        }
+    }
+
+    /// The delivery that has just come was sent when only so many had.
+    pub(crate) fn came_late(&mut self, deliveries: u64) {
+        self.overtaken = self.deliveries > deliveries + 1;
+    }
+
     /// A look at the status: what it shows, and since when.
     pub(crate) fn look(&mut self) -> (Shown, Millis) {
         let ended = (Shown::Ended { well: self.last.0 }, self.last.1);
         let Some(run) = self.run else { return ended };
-        if self.stale_looks > 0 {
+        self.hid = self.stale_looks > 0;
+        if self.hid {
             self.stale_looks -= 1;
             return ended;
         }

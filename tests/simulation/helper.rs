@@ -8,23 +8,30 @@ use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{KeyName, Role};
 use rekeyd::domain::record::Record;
+use rekeyd::domain::stage::Phase;
 use rekeyd::engine::Engine;
 
 use super::consumer::Pair;
 use super::judge::Finding;
 use super::operators::{ask, enter};
+use super::ports::spawn;
 use super::sim::{ROLES, Sim, World};
 use super::tenant::{By, Maker, Tenant, place_of};
-use super::time::{HOUR, Millis, SECOND};
+use super::time::{HOUR, MINUTE, Millis, SECOND};
 
 /// How long he waits between two rounds once the faults are over.
 pub(crate) const ROUND: Millis = 30 * HOUR + 7 * SECOND;
+
+/// So long after a halt was ended rekeyd watches what the consumer does: the run of before is over by then.
+const WATCHED: Millis = 27 * MINUTE;
 
 /// What is done about one tenant.
 struct Remedy {
     wish: Wish,
     /// Afterwards the data plane is onboarded again.
     then_run: bool,
+    /// And once more when rekeyd has found out that it cannot ask for that itself, and watches.
+    and_again: bool,
 }
 
 /// One round over all tenants.
@@ -35,13 +42,26 @@ pub(crate) async fn put_right(sim: &Arc<Sim>) {
         let Some((engine, remedy)) = remedy_of(sim, tenant) else { continue };
         ask(sim, tenant, &engine, remedy.wish).await;
         if remedy.then_run {
-            let (now, mut found) = (sim.now(), Vec::new());
-            let mut world = sim.world();
-            world.tenants[tenant].settle(now, &mut found);
-            world.tenants[tenant].run(now);
-            world.find_all(now, found);
+            onboard(sim, tenant);
+        }
+        if remedy.and_again {
+            let sim = Arc::clone(sim);
+            spawn(async move {
+                sim.sleep(WATCHED).await;
+                onboard(&sim, tenant);
+            });
         }
     }
+}
+
+/// The data plane is onboarded again.
+fn onboard(sim: &Sim, tenant: usize) {
+    let (now, mut found) = (sim.now(), Vec::new());
+    let mut world = sim.world();
+    world.tell(now, 24, || format!("t{tenant} is onboarded again"));
+    world.tenants[tenant].settle(now, &mut found);
+    world.tenants[tenant].run(now, By::Hand);
+    world.find_all(now, found);
 }
 
 /// Ends a halt of the fleet, as `rekeyd resume --fleet` does.
@@ -69,7 +89,9 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
     let record =
         world.stores[world.hosts[0].store].lines.get(&world.policies[number].credential)?.record.clone();
     let view = engine.view(&world.policies[number].credential);
-    let needs_a_person = view.and_then(|view| view.reason?.person).is_some();
+    let reason = view.and_then(|view| view.reason);
+    let no_room = reason.as_ref().is_some_and(|reason| reason.code == "no-room");
+    let needs_a_person = reason.is_some_and(|reason| reason.person.is_some());
     let mut found = Vec::new();
     let tenant = &mut world.tenants[number];
     tenant.settle(now, &mut found);
@@ -83,11 +105,13 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
         leave_one_pair(tenant, now, &mut found);
         None
     } else if record.hold.is_some() {
-        Some(Remedy { wish: Wish::Unhold, then_run: false })
+        Some(Remedy { wish: Wish::Unhold, then_run: false, and_again: false })
     } else {
-        if needs_a_person {
+        if no_room {
+            clear_out(tenant, record.stage.in_use(), now, &mut found);
+        } else if needs_a_person {
             // No halt, and a person is called all the same: the consumer fails, so he onboards again.
-            tenant.run(now);
+            tenant.run(now, By::Hand);
         }
         None
     };
@@ -118,23 +142,24 @@ fn end_halt(
     now: Millis,
     found: &mut Vec<Finding>,
 ) -> Remedy {
-    let plain = |wish| Remedy { wish, then_run: false };
+    let plain = |wish| Remedy { wish, then_run: false, and_again: false };
     match reason {
         HaltReason::ManualDelivery { keys } => {
             let named = |role| keys.iter().find_map(|name| tenant.named(role, name));
             if let (Some(ciapi), Some(cirt)) = (named(Role::Ciapi), named(Role::Cirt)) {
                 enter(tenant, Pair { ciapi, cirt }, now, found);
-                return Remedy { wish: Wish::Confirm, then_run: true };
+                return Remedy { wish: Wish::Confirm, then_run: true, and_again: false };
             }
             plain(Wish::Resume)
         }
         HaltReason::Indeterminate => {
             enter_set(tenant, record.stage.newest(), now, found);
-            Remedy { wish: Wish::Resume, then_run: true }
+            let and_again = record.stage.phase() == Phase::Retiring;
+            Remedy { wish: Wish::Resume, then_run: true, and_again }
         }
         HaltReason::ExclusionFailed { .. } | HaltReason::RestoreFailed { .. } => {
             enter_set(tenant, record.stage.in_use(), now, found);
-            Remedy { wish: Wish::Resume, then_run: true }
+            Remedy { wish: Wish::Resume, then_run: true, and_again: false }
         }
         HaltReason::LiveKeyGone { .. } | HaltReason::NewerGeneration { .. } | HaltReason::OldJournal => {
             leave_one_pair(tenant, now, found);
@@ -147,6 +172,19 @@ fn end_halt(
             plain(Wish::Resume)
         }
         _ => plain(Wish::Resume),
+    }
+}
+
+/// Deletes the keys that nobody uses, as he is told to where there is no room for fresh ones.
+fn clear_out(tenant: &mut Tenant, in_use: &KeySet, now: Millis, found: &mut Vec<Finding>) {
+    let used: Vec<usize> = in_use.values().map(|key| place_of(&key.id.0)).collect();
+    let held = ROLES.map(|role| tenant.consumer.held.of(role));
+    for place in 0..tenant.keys.len() {
+        let key = &tenant.keys[place];
+        let spare = key.is_alive() && key.maker != Maker::Foreign;
+        if spare && !used.contains(&place) && !held.contains(&place) {
+            tenant.delete(place, By::Hand, now, (0, 0), found);
+        }
     }
 }
 

@@ -112,7 +112,7 @@ fn change(tenant: &mut Tenant, dice: &mut Dice, now: Millis, found: &mut Vec<Fin
             format!("`{}` is deleted", tenant.keys[place].name)
         }
         3 => {
-            tenant.run(now);
+            tenant.run(now, By::Hand);
             "the data plane is onboarded again".to_owned()
         }
         4 | 5 => {
@@ -151,7 +151,7 @@ fn some(tenant: &Tenant, role: Role, dice: &mut Dice) -> Option<usize> {
 /// The manual way: somebody pastes two keys in the user interface and onboards again.
 pub(crate) fn enter(tenant: &mut Tenant, pair: Pair, now: Millis, found: &mut Vec<Finding>) -> String {
     tenant.put(pair, By::Hand, found);
-    tenant.run(now);
+    tenant.run(now, By::Hand);
     let name = |place: usize| tenant.keys[place].name.clone();
     format!("`{}` and `{}` are entered at the consumer", name(pair.ciapi), name(pair.cirt))
 }

@@ -164,9 +164,13 @@ impl Outside {
 
     fn apply_later(&self, late: Millis, request: Request) {
         let (sim, life, tenant) = (Arc::clone(&self.sim), Arc::clone(&self.life), self.tenant);
+        let deliveries = sim.world().tenants[tenant].consumer.deliveries;
         tokio::spawn(async move {
             sim.sleep(late).await;
             let _ = sim.apply(&life, tenant, &request);
+            if let Request::Deliver { .. } = request {
+                sim.world().tenants[tenant].consumer.came_late(deliveries);
+            }
         });
     }
 

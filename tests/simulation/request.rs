@@ -178,7 +178,7 @@ impl Tenant {
             cirt: pair.cirt,
         };
         let tick = self.next_tick();
-        self.consumer.looked_proven = false;
+        self.consumer.delivered();
         if self.manners.ignores_put {
             if pair != self.consumer.held {
                 self.consumer.ignored_tick = Some(tick);
@@ -194,7 +194,7 @@ impl Tenant {
         } else {
             self.put(taken, By::Rekeyd, found);
             if self.manners.runs_on_put {
-                self.run(now);
+                self.run(now, By::Rekeyd);
             }
         }
         if taken != pair {
@@ -204,17 +204,17 @@ impl Tenant {
     }
 
     /// Starts a run.
-    pub(crate) fn run(&mut self, now: Millis) {
+    pub(crate) fn run(&mut self, now: Millis, by: By) {
         let tick = self.next_tick();
         let takes = self.dice.between(SECOND, self.manners.run_time.max(2 * SECOND));
-        self.consumer.start_run(&self.manners, now, tick, takes);
+        self.consumer.start_run(&self.manners, by, now, tick, takes);
     }
 
     fn provision(&mut self, now: Millis) -> Result<Reply, Failure> {
         if self.manners.no_post {
             return refuse(Class::NotFound, "there is no such endpoint");
         }
-        self.run(now);
+        self.run(now, By::Rekeyd);
         Ok(self.accepted(now))
     }
 
