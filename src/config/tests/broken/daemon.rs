@@ -94,7 +94,7 @@ fn syntax_and_schedules() {
         &[Daemon("\"one\"\n", "\"one\"\n[log]\nlevel = \"inof\"\nformat = \"jsn\"\n[signal]\nusr1 = \"al\"")],
         &[
             "rekeyd.toml:4:9: error: `level` in `[log]` is `inof`: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
-            "rekeyd.toml:5:10: error: `format` in `[log]` is `jsn`: expected one of `auto`, `text`, `json`; did you mean `json`?",
+            "rekeyd.toml:5:10: error: `format` in `[log]` is `jsn`: expected one of `auto`, `text`, `logfmt`, `json`; did you mean `json`?",
             "rekeyd.toml:7:8: error: `usr1` in `[signal]` is `al`: expected one of `due`, `all`, `ignore`; did you mean `all`?",
         ],
     );
