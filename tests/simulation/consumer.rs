@@ -128,6 +128,8 @@ pub(crate) struct Consumer {
     /// The last successful run began before the delivery, by a person's hand, and the status had not shown it: nothing
     /// tells it from one that the delivery brought about.
     pub(crate) hidden_proof: bool,
+    /// The pair that was delivered last, taken over or not.
+    pub(crate) delivered: Option<Pair>,
     /// Deliveries that took effect.
     pub(crate) deliveries: u64,
     /// The delivery that took effect last was sent before one that had taken effect already: what the consumer was given
@@ -158,6 +160,7 @@ impl Consumer {
             good_run_tick: None,
             hidden_proof: false,
             hid: false,
+            delivered: None,
             deliveries: 0,
             overtaken: false,
             ignored_tick: None,
@@ -187,7 +190,7 @@ impl Consumer {
         self.late_put = Some((at, pair, ignored));
     }
 
-    /// Stores a pair. The same pair again changes nothing.
+    /// Stores a pair. The same pair again changes nothing but that a person may have entered it.
     pub(crate) fn store(&mut self, pair: Pair, by_hand: bool) {
         if pair != self.held {
             self.held = pair;
@@ -195,6 +198,22 @@ impl Consumer {
             self.proven = false;
             self.success_tick = None;
             self.ignored_tick = None;
+        } else if by_hand && self.delivered.is_some_and(|delivered| delivered != pair) {
+            self.held_by_hand = true;
+        }
+    }
+
+    /// Whether the held pair is not the one that every look says: a delivery came after the one that followed it, or was
+    /// answered and ignored, and a run has come to a good end since.
+    pub(crate) fn misread(&self) -> Option<&'static str> {
+        if self.overtaken {
+            return Some("a delivery had taken effect after the one that put the old keys back");
+        }
+        match (self.ignored_tick, self.good_run_tick) {
+            (Some(ignored), Some(success)) if success > ignored => {
+                Some("the consumer had ignored its successor")
+            }
+            _ => None,
         }
     }
 
@@ -241,7 +260,8 @@ impl Consumer {
     }
 
     /// A delivery has come.
-    pub(crate) fn delivered(&mut self) {
+    pub(crate) fn deliver(&mut self, pair: Pair) {
+        self.delivered = Some(pair);
         self.looked_proven = false;
         self.deliveries += 1;
         self.overtaken = false;

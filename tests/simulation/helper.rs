@@ -110,7 +110,11 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
         if no_room {
             clear_out(tenant, record.stage.in_use(), now, &mut found);
         } else if needs_a_person {
-            // No halt, and a person is called all the same: the consumer fails, so he onboards again.
+            // No halt, and a person is called all the same: the consumer fails, so he onboards again, with the keys in use where
+            // those that it holds are dead.
+            if !tenant.accepts(tenant.consumer.held.ciapi) {
+                enter_set(tenant, record.stage.in_use(), now, &mut found);
+            }
             tenant.run(now, By::Hand);
         }
         None

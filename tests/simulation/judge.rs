@@ -67,10 +67,10 @@ impl Tenant {
             let text = format!("t{}: the consumer holds `{}`, which is dead", self.number, key.name);
             // Who deletes the key by hand, or enters it by hand, has brought it about himself.
             let by_hand = cause == By::Hand || key.was_deleted_by(By::Hand) || self.consumer.held_by_hand;
-            let unseen = self.consumer.overtaken && self.manners.no_post;
+            let unseen = self.consumer.misread().is_some() && self.manners.no_post;
             found.push(match (by_hand, unseen) {
                 (true, _) => note("lockout by hand", text),
-                (false, true) => note("lockout by a late delivery", text),
+                (false, true) => note("lockout, unseen", text),
                 _ => violation("lockout", text),
             });
         }
@@ -93,7 +93,7 @@ impl Tenant {
             && let Some((kind, why)) = self.judge(&self.keys[place])
         {
             let text = format!("t{}: `{}` was deleted: {why}", self.number, self.keys[place].name);
-            let tolerated = [CIAPI_RISKED, HIDDEN_RUN, OVERTAKEN].contains(&kind);
+            let tolerated = [CIAPI_RISKED, HIDDEN_RUN, UNSEEN].contains(&kind);
             found.push(if tolerated { note(kind, text) } else { violation(kind, text) });
         }
         let tick = self.next_tick();
@@ -135,16 +135,10 @@ impl Tenant {
         if key.role == Role::Ciapi && (self.told || self.forgetful) {
             return Some((CIAPI_RISKED, "a person, or an old journal, had said that it is not held"));
         }
-        if self.consumer.overtaken && (key.role == Role::Ciapi || self.manners.no_post) {
-            return Some((OVERTAKEN, "a delivery had taken effect after the one that put the old keys back"));
-        }
-        // That the run was with another pair cannot be seen, as above.
-        let looked_proven = match (self.consumer.ignored_tick, self.consumer.good_run_tick) {
-            (Some(ignored), Some(success)) => success > ignored,
-            _ => false,
-        };
-        if key.role == Role::Ciapi && looked_proven {
-            return Some((CIAPI_RISKED, "the consumer had ignored its successor"));
+        match (self.consumer.misread(), key.role) {
+            (Some(why), Role::Ciapi) => return Some((CIAPI_RISKED, why)),
+            (Some(why), Role::Cirt) if self.manners.no_post => return Some((UNSEEN, why)),
+            _ => {}
         }
         Some(("unproven deletion", "the consumer holds it"))
     }
@@ -203,8 +197,8 @@ const CIAPI_RISKED: &str = "ciapi deleted while held";
 /// A run that nobody could see at the delivery passed for its proof.
 const HIDDEN_RUN: &str = "deleted after a hidden run";
 
-/// A delivery that was given up took effect after the one that followed it. Where a deployment can be asked for, that finds it
-/// out before the `cirt` key goes; else nothing does, which `docs/explanation/safety.md` says.
-const OVERTAKEN: &str = "deleted after a late delivery";
+/// The consumer holds what every look says it does not, and cannot be asked to deploy: nothing finds that out, which
+/// `docs/explanation/safety.md` says.
+const UNSEEN: &str = "cirt deleted while held, unseen";
 
 const NO_RUN: &str = "no run has succeeded with the pair that the consumer holds";

@@ -167,10 +167,7 @@ impl Outside {
         let deliveries = sim.world().tenants[tenant].consumer.deliveries;
         tokio::spawn(async move {
             sim.sleep(late).await;
-            let _ = sim.apply(&life, tenant, &request);
-            if let Request::Deliver { .. } = request {
-                sim.world().tenants[tenant].consumer.came_late(deliveries);
-            }
+            sim.apply_late(&life, tenant, &request, deliveries);
         });
     }
 

@@ -11,7 +11,7 @@ use rekeyd::ports::Accepted;
 use rekeyd::secret::ServiceKey;
 
 use super::consumer::{LONGEST_PUT_DELAY, Pair, Shown};
-use super::judge::{Finding, violation};
+use super::judge::{Finding, note, violation};
 use super::tenant::{By, Key, Maker, Tenant};
 use super::time::{MINUTE, Millis, SECOND, offset_stamp};
 
@@ -118,7 +118,13 @@ impl Tenant {
         // What a person deleted may be made once more; what rekeyd made and deleted may not.
         let before = |key: &Key| key.name == *name && !key.broken && !key.was_deleted_by(By::Hand);
         if self.keys.iter().any(before) {
-            found.push(violation("second create", format!("t{}: `{name}` was made twice", self.number)));
+            let text = format!("t{}: `{name}` was made twice", self.number);
+            let late = self.late && self.named(role, name).is_none();
+            found.push(if late {
+                note("second create, late", text)
+            } else {
+                violation("second create", text)
+            });
         }
         let breaks = self.dice.happens(100);
         let (lag, young) = (self.manners.list_lag.max(1), self.manners.propagation.max(1));
@@ -178,7 +184,7 @@ impl Tenant {
             cirt: pair.cirt,
         };
         let tick = self.next_tick();
-        self.consumer.delivered();
+        self.consumer.deliver(pair);
         if self.manners.ignores_put {
             if pair != self.consumer.held {
                 self.consumer.ignored_tick = Some(tick);

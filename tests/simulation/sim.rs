@@ -296,6 +296,18 @@ impl Sim {
         }
     }
 
+    /// A request that was given up takes effect. Of keys that had been made and deleted meanwhile it makes second ones, which
+    /// are cleared away; of deliveries it may be the last.
+    pub(crate) fn apply_late(&self, life: &Life, tenant: usize, request: &Request, deliveries: u64) {
+        self.world().tenants[tenant].late = true;
+        let _ = self.apply(life, tenant, request);
+        let mut world = self.world();
+        world.tenants[tenant].late = false;
+        if let Request::Deliver { .. } = request {
+            world.tenants[tenant].consumer.came_late(deliveries);
+        }
+    }
+
     /// A request takes effect.
     pub(crate) fn apply(&self, life: &Life, tenant: usize, request: &Request) -> Result<Reply, Failure> {
         let now = self.now();
