@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Common, Exit, fail};
+use super::{Common, Exit, Which, fail};
 use crate::daemon::protocol::Refusal;
+use crate::daemon::report::Status;
 use crate::http::local::{Local, LocalError};
 
 /// A connection to the control socket.
@@ -35,6 +36,20 @@ impl Daemon {
         read.map_err(|problem| {
             LocalError::Other(format!("it answered {status}, which cannot be read: {problem}"))
         })
+    }
+
+    /// Asks for a document about each credential that `which` means, one after the other.
+    pub(super) async fn get_each<T: DeserializeOwned>(
+        &self,
+        which: &Which,
+        path: &str,
+    ) -> Result<Vec<T>, Exit> {
+        let status: Status = self.get("/v1/status").await?;
+        let mut documents = Vec::new();
+        for id in status.credentials.iter().map(|status| &status.credential).filter(|id| which.matches(id)) {
+            documents.push(self.get(&format!("{path}?credential={id}")).await?);
+        }
+        Ok(documents)
     }
 
     /// Sends a request.

@@ -11,6 +11,7 @@ use crate::daemon::report::{PlanStatus, Status};
 use crate::domain::Timestamp;
 use crate::domain::event::Entry;
 use crate::domain::forecast::Forecast;
+use crate::domain::names::CredentialId;
 use crate::domain::view::View;
 use crate::engine::{Engine, Settings};
 use crate::journal::memory::MemoryJournal;
@@ -61,13 +62,17 @@ pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
     Ok(status)
 }
 
+/// The credentials that `which` means.
+fn meant(engine: &Engine, which: &Which) -> Vec<CredentialId> {
+    let ids = engine.views().into_iter().map(|view| view.credential);
+    ids.filter(|id| which.matches(id)).collect()
+}
+
 pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
     let engine = engine(common).await?;
     let mut plans = Vec::new();
-    for view in engine.views().iter().filter(|view| which.matches(&view.credential)) {
-        if let Some(peek) = engine.peek_at(&view.credential).await {
-            plans.push(PlanStatus::of(&view.credential, &peek));
-        }
+    for id in meant(&engine, which) {
+        plans.extend(engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)));
     }
     Ok(plans)
 }
@@ -75,10 +80,8 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
 pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
     let engine = engine(common).await?;
     let mut probed = Vec::new();
-    for view in engine.views().iter().filter(|view| which.matches(&view.credential)) {
-        if let Some(tried) = engine.probe(&view.credential).await {
-            probed.push(Probing::of(&view.credential, &tried));
-        }
+    for id in meant(&engine, which) {
+        probed.extend(engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)));
     }
     Ok(probed)
 }

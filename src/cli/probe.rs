@@ -3,7 +3,6 @@
 use super::client::Daemon;
 use super::{Common, Exit, Which, offline, show, tell};
 use crate::daemon::probing::Probing;
-use crate::daemon::report::Status;
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Exit {
     let probed = match probed(common, which).await {
@@ -24,12 +23,7 @@ async fn probed(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
     if !daemon.is_up().await {
         return offline::probe(common, which).await;
     }
-    let status: Status = daemon.get("/v1/status").await?;
-    let mut probed = Vec::new();
-    for id in status.credentials.iter().map(|status| &status.credential).filter(|id| which.matches(id)) {
-        probed.push(daemon.get(&format!("/v1/probe?credential={id}")).await?);
-    }
-    Ok(probed)
+    daemon.get_each(which, "/v1/probe").await
 }
 
 /// A key that is refused fails; what cannot be told is not to be had just now.

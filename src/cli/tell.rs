@@ -90,12 +90,7 @@ async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> 
     if !daemon.is_up().await {
         return offline::plans(common, which).await;
     }
-    let status: Status = daemon.get("/v1/status").await?;
-    let mut plans = Vec::new();
-    for id in status.credentials.iter().map(|status| &status.credential).filter(|id| which.matches(id)) {
-        plans.push(daemon.get(&format!("/v1/plan?credential={id}")).await?);
-    }
-    Ok(plans)
+    daemon.get_each(which, "/v1/plan").await
 }
 
 pub(super) async fn plan(common: &Common, which: &Which) -> Exit {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, unix::UCred};
 use tracing::info;
 
@@ -96,24 +96,37 @@ struct Which {
     after: Option<u64>,
 }
 
-async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
-    let Some(id) = which.credential.and_then(|text| text.parse::<CredentialId>().ok()) else {
-        return refuse(StatusCode::BAD_REQUEST, 2, "`credential` is missing: expected `tenant/credential`");
-    };
-    match daemon.engine.peek_at(&id).await {
-        Some(peek) => Json(PlanStatus::of(&id, &peek)).into_response(),
+impl Which {
+    /// The one credential that is asked about; a refusal that says what is expected.
+    fn one(self) -> Result<CredentialId, Box<Response>> {
+        let one = self.credential.and_then(|text| text.parse().ok());
+        let expected = "`credential` is missing: expected `tenant/credential`";
+        one.ok_or_else(|| Box::new(refuse(StatusCode::BAD_REQUEST, 2, expected)))
+    }
+}
+
+/// What is known of a credential, where there is one of that name.
+fn about<T: Serialize>(id: &CredentialId, document: Option<T>) -> Response {
+    match document {
+        Some(document) => Json(document).into_response(),
         None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
     }
 }
 
-async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
-    let Some(id) = which.credential.and_then(|text| text.parse::<CredentialId>().ok()) else {
-        return refuse(StatusCode::BAD_REQUEST, 2, "`credential` is missing: expected `tenant/credential`");
+async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
+    let id = match which.one() {
+        Ok(id) => id,
+        Err(refusal) => return *refusal,
     };
-    match daemon.engine.probe(&id).await {
-        Some(tried) => Json(Probing::of(&id, &tried)).into_response(),
-        None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
-    }
+    about(&id, daemon.engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)))
+}
+
+async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
+    let id = match which.one() {
+        Ok(id) => id,
+        Err(refusal) => return *refusal,
+    };
+    about(&id, daemon.engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)))
 }
 
 #[derive(Deserialize)]

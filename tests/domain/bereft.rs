@@ -65,6 +65,16 @@ fn a_key_in_use_that_goes_after_the_proof_halts_and_confirm_takes_what_a_person_
     }
 }
 
+/// A person makes a new pair, enters it, and says so.
+fn confirm_ends_it(world: &mut World) {
+    start_over_by_hand(world);
+    world.wish(Wish::Confirm).unwrap();
+    for _ in 0..5 {
+        world.turn();
+    }
+    assert_eq!(phase(world), Some(Phase::Settled), "{}", timeline(world));
+}
+
 #[test]
 fn a_key_in_use_that_goes_while_the_fresh_ones_are_compared_with_it_halts() {
     let mut world = World::new(policy(), 1, 0, Manners::default());
@@ -75,12 +85,7 @@ fn a_key_in_use_that_goes_while_the_fresh_ones_are_compared_with_it_halts() {
     }
     assert!(matches!(reason(&world), Some(HaltReason::LiveKeyGone { .. })), "{}", timeline(&world));
     assert!(world.deletes.is_empty(), "the fresh keys stay: the consumer may have been given one of them");
-    start_over_by_hand(&mut world);
-    world.wish(Wish::Confirm).unwrap();
-    for _ in 0..5 {
-        world.turn();
-    }
-    assert_eq!(phase(&world), Some(Phase::Settled), "{}", timeline(&world));
+    confirm_ends_it(&mut world);
 }
 
 #[test]
@@ -105,12 +110,7 @@ fn a_key_that_cannot_be_put_back_because_it_is_gone_halts_and_confirm_ends_that(
         world.turn();
     }
     assert!(matches!(reason(&world), Some(HaltReason::LiveKeyGone { .. })), "{}", timeline(&world));
-    start_over_by_hand(&mut world);
-    world.wish(Wish::Confirm).unwrap();
-    for _ in 0..5 {
-        world.turn();
-    }
-    assert_eq!(phase(&world), Some(Phase::Settled), "{}", timeline(&world));
+    confirm_ends_it(&mut world);
 }
 
 #[test]
