@@ -19,6 +19,9 @@ pub(super) async fn look(unit: &Unit, hand: &mut Hand, looks: Looks, clock: &dyn
     );
     let content = if looks.content { content(unit, hand).await } else { Seen::NotAsked };
     let passing = |failure: Option<&Failure>| failure.is_some_and(|failure| failure.class.is_passing());
+    // The key that the content is read with may be gone.
+    let hidden = keys == Seen::NotAsked && passing(content.failure());
+    let keys = if hidden { seen(unit.issuer.list().await) } else { keys };
     let blind = keys.failure().is_some() || passing(status.failure()) || passing(content.failure());
     peers::note(hand, &keys);
     hand.blind = if blind { hand.blind.saturating_add(1) } else { 0 };

@@ -8,6 +8,7 @@ use rekeyd::clock::Clock;
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::failure::Class;
 use rekeyd::domain::fleet::{Pass, Rules};
+use rekeyd::domain::names::Role;
 use rekeyd::domain::stage::Phase;
 use rekeyd::domain::view::View;
 use rekeyd::domain::{Timestamp, after, between};
@@ -118,20 +119,24 @@ async fn a_hiccup_wakes_nobody() {
     assert_eq!(others.sum::<usize>(), 0);
 }
 
-#[tokio::test]
-async fn content_that_stays_hidden_is_looked_for_less_and_less_often() {
-    let scene = Scene::new(340);
+/// A rotation that waits to deliver because the content cannot be seen.
+async fn hidden(scene: &Scene) -> Arc<Engine> {
     let engine = scene.engine("one").await;
     scene.outside.hidden.store(true, Ordering::SeqCst);
     let waits = |view: &View| view.reason.as_ref().is_some_and(|reason| reason.code == "cannot-see");
     for _ in 0..50 {
         if engine.views().iter().any(waits) {
-            break;
+            return engine;
         }
         scene.turn(&engine).await;
     }
-    let view = &engine.views()[0];
-    assert!(waits(view), "{:?}", view.reason);
+    panic!("{:?}", engine.views()[0].reason);
+}
+
+#[tokio::test]
+async fn content_that_stays_hidden_is_looked_for_less_and_less_often() {
+    let scene = Scene::new(340);
+    let engine = hidden(&scene).await;
     let end = after(scene.clock.now(), Duration::from_mins(20));
     let mut looks = 0;
     while scene.clock.now() < end {
@@ -139,4 +144,16 @@ async fn content_that_stays_hidden_is_looked_for_less_and_less_often() {
         looks += 1;
     }
     assert!(looks < 60, "{looks} looks in twenty minutes");
+}
+
+#[tokio::test]
+async fn a_fresh_key_that_goes_while_the_content_is_hidden_turns_back() {
+    let scene = Scene::new(340);
+    let engine = hidden(&scene).await;
+    scene.outside.keys.lock().unwrap().get_mut(&Role::Ciapi).unwrap().pop();
+    for _ in 0..5 {
+        scene.turn(&engine).await;
+    }
+    let names = scene.names().await;
+    assert!(names.contains(&"turned-back"), "{names:?}");
 }
