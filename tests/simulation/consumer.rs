@@ -125,8 +125,8 @@ pub(crate) struct Consumer {
     pub(crate) success_tick: Option<u64>,
     /// The tick at which the last successful run began, with whatever pair.
     pub(crate) good_run_tick: Option<u64>,
-    /// The last successful run began before the delivery, by a person's hand, and the status had not shown it: nothing
-    /// tells it from one that the delivery brought about.
+    /// A person began the last successful run: before the delivery and without any look that showed it, or with another pair
+    /// than the one that was delivered, which was taken over later. Nothing tells it from one that the delivery brought about.
     pub(crate) hidden_proof: bool,
     /// The pair that was delivered last, taken over or not.
     pub(crate) delivered: Option<Pair>,
@@ -252,7 +252,7 @@ impl Consumer {
         self.deployed_at = run.ready;
         self.deployed = run.pair;
         self.good_run_tick = Some(run.began_tick);
-        self.hidden_proof = run.hidden;
+        self.hidden_proof = run.hidden || (run.by_hand && self.delivered != Some(run.pair));
         if run.pair == self.held {
             self.proven = true;
             self.success_tick = Some(run.began_tick);

@@ -143,8 +143,7 @@ impl Tenant {
         Some(("unproven deletion", "the consumer holds it"))
     }
 
-    /// What a run proved that began before the delivery, by a person's hand, and that the status did not show cannot be
-    /// told from what the delivery proved: it is noted.
+    /// What was proved by a run that a person began, and that only looked as if the delivery had brought it about: it is noted.
     fn released_kind(&self, why: &str) -> &'static str {
         if why == NO_RUN && self.consumer.hidden_proof { HIDDEN_RUN } else { "unproven deletion" }
     }
@@ -194,7 +193,7 @@ impl Tenant {
 /// A consumer that ignores deliveries is found out at the price of deployments; the books count it.
 const CIAPI_RISKED: &str = "ciapi deleted while held";
 
-/// A run that nobody could see at the delivery passed for its proof.
+/// A run that a person began, and that looked like it, passed for the proof of the delivery.
 const HIDDEN_RUN: &str = "deleted after a hidden run";
 
 /// The consumer holds what every look says it does not, and cannot be asked to deploy: nothing finds that out, which
