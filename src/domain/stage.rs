@@ -72,9 +72,10 @@ pub struct Retirement {
 }
 
 impl Retirement {
-    /// Whether no deletion was asked for yet, and nothing was left in place.
-    pub fn is_untouched(&self) -> bool {
-        self.leaving.is_none() && self.last_gone_at.is_none() && self.left.is_empty()
+    /// Whether no old key was seen to be gone yet, and nothing was left in place. The deletion of one may have been asked for.
+    pub fn is_whole(&self) -> bool {
+        let gone = self.leaving.as_ref().is_some_and(|leaving| leaving.gone_at.is_some());
+        !gone && self.last_gone_at.is_none() && self.left.is_empty()
     }
 
     /// A retirement in which nothing has gone yet.

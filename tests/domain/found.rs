@@ -6,7 +6,7 @@ use rekeyd::domain::event::{Entry, Event, Wish};
 use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::{Fleet, FleetEvent, Pass, Rules};
 use rekeyd::domain::halt::HaltReason;
-use rekeyd::domain::names::{CredentialId, Role};
+use rekeyd::domain::names::{CredentialId, KeyName, Role};
 use rekeyd::domain::observation::Verdict;
 use rekeyd::domain::stage::{Phase, Stage};
 use rekeyd::domain::{Timestamp, after};
@@ -287,4 +287,21 @@ fn a_consumer_that_fails_while_tokens_are_waited_for_calls_a_person() {
     assert_eq!(count(&world, "delete-sent"), 1);
     world.verdict = Verdict::Success;
     assert!(walk(&mut world, 400, |world| count(world, "completed") == 1), "{}", timeline(&world));
+}
+
+/// The deletion of the first old key was asked for and failed, and then somebody deployed the consumer.
+#[test]
+fn a_change_of_the_consumer_that_comes_between_two_tries_of_a_deletion_is_proven_anew() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 300, |world| phase(world) == Phase::Retiring), "{}", timeline(&world));
+    let name = KeyName("first-ciapi".to_owned());
+    world.write(Event::DeleteSent { role: Role::Ciapi, name, permit: "a test".to_owned() });
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 10, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!(halt, Some("consumer-changed"));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!(count(&world, "delivered"), 2, "{}", timeline(&world));
+    assert_eq!(count(&world, "halted"), 1, "{}", timeline(&world));
 }

@@ -84,7 +84,7 @@ fn is_changed(record: &Record) -> bool {
 fn proven_anew(stage: &Stage, at: Timestamp) -> Option<Stage> {
     match stage {
         Stage::Soaking { fresh, old, course, .. } => Some(deliver_again(fresh, old, course)),
-        Stage::Retiring { fresh, retirement, course } if retirement.is_untouched() => {
+        Stage::Retiring { fresh, retirement, course } if retirement.is_whole() => {
             Some(deliver_again(fresh, &retirement.old, course))
         }
         Stage::Retiring { fresh, retirement, course } => {
