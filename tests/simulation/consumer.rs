@@ -209,6 +209,9 @@ impl Consumer {
         if self.overtaken {
             return Some("a delivery had taken effect after the one that put the old keys back");
         }
+        if self.ignored_tick.is_some() && self.hidden_proof {
+            return Some("the consumer had ignored its successor, and a run of before looked like its proof");
+        }
         match (self.ignored_tick, self.good_run_tick) {
             (Some(ignored), Some(success)) if success > ignored => {
                 Some("the consumer had ignored its successor")

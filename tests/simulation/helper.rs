@@ -86,8 +86,8 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
     let mut guard = sim.world();
     let world = &mut *guard;
     let engine = leased_engine(world, number)?;
-    let record =
-        world.stores[world.hosts[0].store].lines.get(&world.policies[number].credential)?.record.clone();
+    let line = world.stores[world.hosts[0].store].lines.get(&world.policies[number].credential);
+    let record = line.map(|line| line.record.clone());
     let view = engine.view(&world.policies[number].credential);
     let reason = view.and_then(|view| view.reason);
     let no_room = reason.as_ref().is_some_and(|reason| reason.code == "no-room");
@@ -98,6 +98,14 @@ fn remedy_of(sim: &Sim, number: usize) -> Option<(Arc<Engine>, Remedy)> {
     if world.calm || tenant.dice.below(4) == 0 {
         repair(tenant);
     }
+    let Some(record) = record else {
+        if needs_a_person {
+            // Which keys are in use cannot be told: he leaves those.
+            leave_one_pair(tenant, now, &mut found);
+        }
+        world.find_all(now, found);
+        return None;
+    };
     let remedy = if let Some(halt) = &record.halt {
         Some(end_halt(tenant, &record, &halt.reason, now, &mut found))
     } else if record.readopt {
