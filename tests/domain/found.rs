@@ -305,3 +305,20 @@ fn a_change_of_the_consumer_that_comes_between_two_tries_of_a_deletion_is_proven
     assert_eq!(count(&world, "delivered"), 2, "{}", timeline(&world));
     assert_eq!(count(&world, "halted"), 1, "{}", timeline(&world));
 }
+
+/// The same once the first old key is gone: the proof by exclusion is sought once more, although the deletion of the other key
+/// was asked for.
+#[test]
+fn a_deletion_that_was_asked_for_does_not_hinder_the_proof_that_it_needs_once_more() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let excluded = |world: &World| count(world, "gone") == 1 && count(world, "proven") == 2;
+    assert!(walk(&mut world, 500, excluded), "{}", timeline(&world));
+    let name = KeyName("first-cirt".to_owned());
+    world.write(Event::DeleteSent { role: Role::Cirt, name, permit: "a test".to_owned() });
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 10, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!((count(&world, "proven"), count(&world, "halted")), (3, 1), "{}", timeline(&world));
+}

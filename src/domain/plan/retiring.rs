@@ -134,6 +134,17 @@ pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retiremen
         let event = Event::Left { role, name: key.name.clone() };
         return Plan::note(event, "left", why).person(format!("delete `{}` at the issuer by hand", key.name));
     }
+    prove_and_delete(sight, fresh, retirement, role, key)
+}
+
+/// What the evidence lacks is sought before the key goes, also where its deletion was asked for on evidence that is void by now.
+fn prove_and_delete(
+    sight: &Sight<'_>,
+    fresh: &KeySet,
+    retirement: &Retirement,
+    role: Role,
+    key: &Key,
+) -> Plan {
     if retirement.evidence.grade < Grade::Excluded
         && let Some(plan) = exclude(sight, fresh, retirement)
     {
@@ -218,7 +229,7 @@ fn leave(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, leaving: &L
             if lagging {
                 return sight.poll("going", format!("`{}` may still be listed for a while", key.name));
             }
-            delete(sight, fresh, &retirement.evidence, role, key)
+            prove_and_delete(sight, fresh, retirement, role, key)
         }
     }
 }
