@@ -83,6 +83,8 @@ pub(crate) enum Answer {
     Hangs,
     /// Sends these bytes, then closes.
     Raw(Vec<u8>),
+    /// Sends these bytes, then neither sends nor closes.
+    Stays(Vec<u8>),
     /// Sends these bytes over and over.
     Endless(Vec<u8>),
 }
@@ -153,6 +155,10 @@ async fn serve(
     let bytes = match answer {
         Answer::Hangs => return,
         Answer::Raw(bytes) => bytes,
+        Answer::Stays(bytes) => {
+            let _ = socket.write_all(&bytes).await;
+            return std::future::pending().await;
+        }
         Answer::Endless(bytes) => {
             while socket.write_all(&bytes).await.is_ok() {}
             return;

@@ -129,13 +129,11 @@ async fn answers_have_a_limit_whatever_they_declare() {
 
 #[tokio::test]
 async fn a_drip_ends_with_the_time_limit() {
-    let stub = Stub::start(|_, _| {
-        // Declares more than it sends and stays silent: the stub then closes, so the limit is tried on the headers.
-        Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n".to_vec())
-    })
-    .await;
+    // Declares more than it sends, and then neither sends nor closes.
+    let drip = || Answer::Stays(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n1".to_vec());
+    let stub = Stub::start(move |_, _| drip()).await;
     let http = http(&ManualClock::new());
-    let error = http.send(&post(&stub, "/").within(Some(Duration::from_nanos(1)))).await.unwrap_err();
+    let error = http.send(&post(&stub, "/").within(Some(Duration::from_millis(50)))).await.unwrap_err();
     assert_eq!((error.class, error.effect_unknown), (Class::Timeout, true), "{error}");
 }
 
