@@ -33,7 +33,7 @@ async fn main() {
 async fn throughput(folder: &Path, clients: u64) {
     let folder = tempfile::tempdir_in(folder).expect("the folder is writable");
     let journal =
-        Arc::new(SqliteJournal::open(folder.path().join("journal.db")).expect("a new journal opens"));
+        Arc::new(SqliteJournal::open_alone(folder.path().join("journal.db")).expect("a new journal opens"));
     let clock = Arc::new(SystemClock::new());
     let started = clock.monotonic();
     let mut tasks = tokio::task::JoinSet::new();
@@ -84,7 +84,7 @@ async fn start_up(folder: &Path, entries: u64) {
     const TENANTS: u64 = 512;
     let folder = tempfile::tempdir_in(folder).expect("the folder is writable");
     let path = folder.path().join("journal.db");
-    let journal = Arc::new(SqliteJournal::open(&path).expect("a new journal opens"));
+    let journal = Arc::new(SqliteJournal::open_alone(&path).expect("a new journal opens"));
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..TENANTS {
         let journal = Arc::clone(&journal);
@@ -101,7 +101,7 @@ async fn start_up(folder: &Path, entries: u64) {
 
     let clock = SystemClock::new();
     let begun = clock.monotonic();
-    let journal = SqliteJournal::open(&path).expect("the journal opens");
+    let journal = SqliteJournal::open_alone(&path).expect("the journal opens");
     let opened = clock.monotonic();
     let found = journal.read(None, 0).await.expect("the journal is readable").len();
     let read = clock.monotonic();

@@ -127,7 +127,7 @@ impl HaltReason {
             ),
             Self::Indeterminate => format!(
                 "look at the data plane in Integration Suite (Settings > Data Spaces); if it works with the new keys, `rekeyd confirm {credential}`, \
-                 else `rekeyd restore {credential}`; `rekeyd resume {credential}` watches it again"
+                 else `rekeyd restore {credential}`; `rekeyd resume {credential}` watches it again: onboard the data plane once more after it"
             ),
             Self::ExclusionFailed { .. } => format!(
                 "the old `ciapi` is gone and the consumer cannot deploy, data transfer goes on with the old `cirt`, which is kept; enter the fresh keys \

@@ -60,10 +60,40 @@ pub(super) fn make_where_missing(
         .map_err(|error| cannot("make", path, &error))
 }
 
+/// Whether the file system still takes changes: the lock file, whose content means nothing, becomes a byte long and empty in
+/// turn.
+///
+/// A file system that finds an error in itself while a sync is under way may say that the sync went well, and lose what was
+/// written (`docs/adr/0012-a-commit-is-witnessed.md`). From then on it refuses whatever needs its own journal, as a length
+/// does.
+#[derive(Debug)]
+pub(super) struct Witness {
+    lock: File,
+    path: PathBuf,
+    is_empty: bool,
+}
+
+impl Witness {
+    pub(super) fn new(lock: &File, path: &Path) -> Result<Self, JournalError> {
+        let path = lock_of(path);
+        let failed = |error| cannot("look at", &path, &error);
+        let is_empty = lock.metadata().map_err(failed)?.len() == 0;
+        let lock = lock.try_clone().map_err(failed)?;
+        Ok(Self { lock, path, is_empty })
+    }
+
+    /// [`JournalError::Unavailable`] where it does not: what was synced before may be lost, and may be there.
+    pub(super) fn ask(&mut self) -> Result<(), JournalError> {
+        self.lock.set_len(u64::from(self.is_empty)).map_err(|error| cannot("change", &self.path, &error))?;
+        self.is_empty = !self.is_empty;
+        Ok(())
+    }
+}
+
 /// Takes the lock that one process holds for its whole life, on a file of its own beside the journal.
 pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
     make_folder(path)?;
-    let beside = path.with_extension("lock");
+    let beside = lock_of(path);
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -79,6 +109,10 @@ pub(super) fn lock(path: &Path) -> Result<File, JournalError> {
         ))),
         Err(TryLockError::Error(error)) => Err(cannot("lock", &beside, &error)),
     }
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    path.with_extension("lock")
 }
 
 fn make_folder(path: &Path) -> Result<(), JournalError> {

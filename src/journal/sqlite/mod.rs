@@ -33,6 +33,7 @@ use crate::domain::event::Entry;
 use crate::domain::names::TenantId;
 use crate::ports::{Draft, Journal, JournalError, Lease};
 use batch::{Acquire, Append};
+use file::Witness;
 use note::Note;
 use writer::{Request, Writer};
 
@@ -102,7 +103,8 @@ impl SqliteJournal {
     fn write_to(path: &Path, connection: Connection, alone: Option<File>) -> Result<Self, JournalError> {
         let reader = Arc::new(Mutex::new(schema::open_read_only(path)?));
         let (path, note) = (path.to_owned(), Arc::new(OnceLock::new()));
-        let writer = Some(Writer::start(&path, connection, Arc::clone(&note))?);
+        let witness = alone.as_ref().map(|lock| Witness::new(lock, &path)).transpose()?;
+        let writer = Some(Writer::start(&path, connection, Arc::clone(&note), witness)?);
         Ok(Self { path, writer, reader, note, alone })
     }
 

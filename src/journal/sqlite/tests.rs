@@ -349,6 +349,34 @@ async fn one_process_works_alone_and_takes_over_at_once() {
     assert!(taken.fence > held.fence, "what the first one still sends is refused");
 }
 
+/// A commit that went well is no news from a file system that takes no changes any more: ext4 says so while it turns
+/// read-only.
+#[tokio::test]
+async fn a_commit_without_its_witness_is_not_acknowledged() {
+    let scratch = Scratch::filled(1).await;
+    let lock = scratch.folder.path().join("journal.lock");
+    fs::write(&lock, "").unwrap();
+    // A file that was opened for reading refuses another length, as one on such a file system does.
+    let deaf = fs::File::open(&lock).unwrap();
+    let connection = schema::connect(&scratch.path()).unwrap();
+    let journal = SqliteJournal::write_to(&scratch.path(), connection, Some(deaf)).unwrap();
+    let (tenant, now) = (tenant("u"), "2026-01-01T00:00:00Z".parse().unwrap());
+    let answer = journal.acquire(&tenant, "it", now, Duration::from_hours(1)).await;
+    assert!(unavailable(answer).contains("journal.lock"));
+    journal.close().await.unwrap();
+    drop(journal);
+    // With a witness everything goes on, however long the lock file is.
+    for length in [0, 1, 2] {
+        fs::File::options().write(true).open(&lock).unwrap().set_len(length).unwrap();
+        let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+        for holder in ["it", "that"] {
+            let later = now + Duration::from_hours(2 + length);
+            journal.acquire(&tenant, holder, later, Duration::ZERO).await.unwrap();
+        }
+        journal.close().await.unwrap();
+    }
+}
+
 /// A journal as the daemon leaves it, open and closed again.
 async fn left_by_a_daemon(entries: u64) -> Scratch {
     let scratch = Scratch::new();
@@ -402,7 +430,10 @@ async fn a_journal_that_lost_its_end_is_refused() {
     fill_more(&journal, 2).await;
     journal.close().await.unwrap();
     drop(journal);
-    assert!(!SqliteJournal::open_alone(scratch.path()).unwrap().is_copy());
+    let journal = SqliteJournal::open_alone(scratch.path()).unwrap();
+    assert!(!journal.is_copy());
+    journal.close().await.unwrap();
+    drop(journal);
     fs::copy(older.path(), scratch.path()).unwrap();
     damaged(SqliteJournal::open_alone(scratch.path()));
 }

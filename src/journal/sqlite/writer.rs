@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::super::chain::Head;
 use super::batch::{Acquire, Append, Batch, Ruling};
+use super::file::Witness;
 use super::note::Note;
 use super::schema;
 use crate::ports::{JournalError, Lease};
@@ -36,12 +37,13 @@ impl Writer {
         path: &Path,
         connection: Connection,
         note: Arc<OnceLock<Note>>,
+        witness: Option<Witness>,
     ) -> Result<Self, JournalError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let path = path.to_owned();
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || run(connection, &path, &note, receiver))
+            .spawn(move || run(connection, &path, &note, witness, receiver))
             .map_err(|error| JournalError::Unavailable(format!("its thread cannot start: {error}")))?;
         Ok(Self { queue: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
@@ -150,11 +152,15 @@ fn run(
     mut connection: Connection,
     path: &Path,
     note: &OnceLock<Note>,
+    mut witness: Option<Witness>,
     mut queue: mpsc::Receiver<Request>,
 ) -> Result<(), JournalError> {
     let mut requests = Vec::new();
     while queue.blocking_recv_many(&mut requests, BATCH) > 0 {
-        let outcome = write(&mut connection, &mut requests);
+        let outcome = write(&mut connection, &mut requests).and_then(|head| {
+            witness.as_mut().map_or(Ok(()), Witness::ask)?;
+            Ok(head)
+        });
         match (&outcome, note.get()) {
             (Err(_), _) => recover(&mut connection, path),
             (Ok(head), Some(note)) => note.write(head),
