@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb
+.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb dist container kubernetes
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,6 +42,15 @@ systemd: setup   ## as a service of a real systemd, in containers of Debian 12 a
 
 deb: setup       ## the Debian packages, for systemd 253 and later and for Debian 12
 	@deploy/scripts/deb
+
+dist:            ## the archive for any Linux of this kind: a static program, its pages, a bill of materials, SHA256SUMS
+	@deploy/scripts/dist
+
+container:       ## the container image, built and tried without root on the SAP sandbox
+	@deploy/scripts/container
+
+kubernetes:      ## the manifests for Kubernetes, rendered and held against their schemas
+	@deploy/scripts/kubernetes
 
 coverage: setup  ## lines of src/domain covered by tests
 	@deploy/scripts/coverage
