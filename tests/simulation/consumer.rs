@@ -88,6 +88,17 @@ impl Default for Manners {
     }
 }
 
+/// Whether a run began before the last delivery, and who could know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It began after it, or rekeyd itself had asked for it.
+    No,
+    /// The last look before the delivery showed it.
+    Shown,
+    /// A person began it, and the last look before the delivery did not show it.
+    Hidden,
+}
+
 /// A run under way.
 #[derive(Debug, Clone, Copy)]
 struct Run {
@@ -97,8 +108,9 @@ struct Run {
     ready: Millis,
     /// A person began it.
     by_hand: bool,
-    /// A delivery came while it was under way, and the look before that had not shown it.
-    hidden: bool,
+    /// The last look showed that something is, or may be, under way.
+    shown: bool,
+    before: Before,
 }
 
 /// What a look shows.
@@ -119,7 +131,8 @@ pub(crate) struct Consumer {
     pub(crate) deployed_at: Millis,
     /// A run that began after the held pair was stored has succeeded with it.
     pub(crate) proven: bool,
-    /// A run has come to a good end since the last delivery, with whatever pair.
+    /// Since the last delivery that may have been answered a run has come to a good end, with whatever pair, of which no
+    /// look before it showed that it is of before.
     pub(crate) looked_proven: bool,
     /// The tick at which the last successful run with the held pair began.
     pub(crate) success_tick: Option<u64>,
@@ -135,8 +148,6 @@ pub(crate) struct Consumer {
     /// The delivery that took effect last was sent before one that had taken effect already: what the consumer was given
     /// back is gone again, and no look shows it.
     pub(crate) overtaken: bool,
-    /// The last look did not show the run that is under way.
-    hid: bool,
     /// The tick of the last delivery that was answered with 200 and not, or not wholly, taken over.
     pub(crate) ignored_tick: Option<u64>,
     run: Option<Run>,
@@ -159,7 +170,6 @@ impl Consumer {
             success_tick: None,
             good_run_tick: None,
             hidden_proof: false,
-            hid: false,
             delivered: None,
             deliveries: 0,
             overtaken: false,
@@ -232,7 +242,8 @@ impl Consumer {
             began_tick: tick,
             ready: now + takes,
             by_hand: by == By::Hand,
-            hidden: false,
+            shown: false,
+            before: Before::No,
         });
     }
 
@@ -251,43 +262,58 @@ impl Consumer {
         if !well {
             return;
         }
-        self.looked_proven = true;
+        self.looked_proven |= run.before != Before::Shown;
         self.deployed_at = run.ready;
         self.deployed = run.pair;
         self.good_run_tick = Some(run.began_tick);
-        self.hidden_proof = run.hidden || (run.by_hand && self.delivered != Some(run.pair));
+        let another = run.by_hand && self.delivered != Some(run.pair);
+        self.hidden_proof = run.before == Before::Hidden || another;
         if run.pair == self.held {
             self.proven = true;
             self.success_tick = Some(run.began_tick);
         }
     }
 
-    /// A delivery has come.
-    pub(crate) fn deliver(&mut self, pair: Pair) {
+    /// A delivery has come. One that was given up and comes `late` is nobody's measure of what is new: what was seen since the
+    /// one that was answered has been seen.
+    pub(crate) fn deliver(&mut self, pair: Pair, late: bool) {
         self.delivered = Some(pair);
-        self.looked_proven = false;
         self.deliveries += 1;
         self.overtaken = false;
+        if late {
+            return;
+        }
+        self.looked_proven = false;
         if let Some(run) = &mut self.run {
-            run.hidden |= run.by_hand && self.hid;
+            run.before = match (run.shown, run.by_hand) {
+                (true, _) => Before::Shown,
+                (false, true) => Before::Hidden,
+                (false, false) => Before::No,
+            };
         }
     }
 
-    /// The delivery that has just come was sent when only so many had.
-    pub(crate) fn came_late(&mut self, deliveries: u64) {
-        self.overtaken = self.deliveries > deliveries + 1;
+    /// The delivery that has just come was sent when only so many had; `before` is the pair of the last of them all.
+    pub(crate) fn came_late(&mut self, deliveries: u64, before: Option<Pair>) {
+        self.overtaken = self.deliveries > deliveries + 1 && self.delivered != before;
     }
 
     /// A look at the status: what it shows, and since when.
     pub(crate) fn look(&mut self) -> (Shown, Millis) {
         let ended = (Shown::Ended { well: self.last.0 }, self.last.1);
         let Some(run) = self.run else { return ended };
-        self.hid = self.stale_looks > 0;
-        if self.hid {
+        if self.stale_looks > 0 {
             self.stale_looks -= 1;
             return ended;
         }
         (Shown::Running, run.began)
+    }
+
+    /// A look was told this of the run that is under way: that something is, or may be, or not.
+    pub(crate) fn showed(&mut self, under_way: bool) {
+        if let Some(run) = &mut self.run {
+            run.shown = under_way;
+        }
     }
 }
 

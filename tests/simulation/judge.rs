@@ -93,7 +93,7 @@ impl Tenant {
             && let Some((kind, why)) = self.judge(&self.keys[place])
         {
             let text = format!("t{}: `{}` was deleted: {why}", self.number, self.keys[place].name);
-            let tolerated = [CIAPI_RISKED, HIDDEN_RUN, UNSEEN].contains(&kind);
+            let tolerated = [CIAPI_RISKED, HIDDEN_RUN, OTHER_RUN, UNSEEN].contains(&kind);
             found.push(if tolerated { note(kind, text) } else { violation(kind, text) });
         }
         let tick = self.next_tick();
@@ -117,7 +117,7 @@ impl Tenant {
             Maker::Foreign => Some(("foreign deletion", "it was somebody else's")),
             _ if !key.delivered => None,
             _ if self.holds(key) => self.judge_held(key),
-            _ => self.judge_released(key).map(|why| (self.released_kind(why), why)),
+            _ => self.judge_released(key),
         }
     }
 
@@ -140,34 +140,49 @@ impl Tenant {
             (Some(why), Role::Cirt) if self.manners.no_post => return Some((UNSEEN, why)),
             _ => {}
         }
-        Some(("unproven deletion", "the consumer holds it"))
-    }
-
-    /// What was proved by a run that a person began, and that only looked as if the delivery had brought it about: it is noted.
-    fn released_kind(&self, why: &str) -> &'static str {
-        if why == NO_RUN && self.consumer.hidden_proof { HIDDEN_RUN } else { "unproven deletion" }
+        Some((UNPROVEN, "the consumer holds it"))
     }
 
     /// The consumer does not hold the key: has it proved that it can do without?
-    fn judge_released(&self, key: &Key) -> Option<&'static str> {
+    fn judge_released(&self, key: &Key) -> Option<(&'static str, &'static str)> {
         if !self.accepts(self.consumer.held.of(key.role)) {
             // Where a person killed the successor, nothing is made worse.
             let by_hand = self.keys[self.consumer.held.of(key.role)].was_deleted_by(By::Hand);
-            return (!by_hand).then_some("the successor that the consumer holds does not work");
+            return (!by_hand).then_some((UNPROVEN, "the successor that the consumer holds does not work"));
         }
-        if key.role == Role::Ciapi && self.consumer.looked_proven {
-            // A run came to a good end since the delivery; that it was with another pair cannot be seen. Only deployments
-            // are at stake, and the proof by exclusion finds it out before the `cirt` key goes.
+        if self.consumer.held_by_hand {
             return None;
         }
-        if !self.consumer.proven && !self.consumer.held_by_hand {
-            return Some(NO_RUN);
+        if !self.consumer.proven {
+            return Some((
+                self.unproven_kind(key),
+                "no run has succeeded with the pair that the consumer holds",
+            ));
         }
-        let can_redeploy = !self.manners.no_post;
-        if key.role == Role::Cirt && can_redeploy && !self.consumer.held_by_hand && !self.meddled {
-            return self.judge_exclusion(key);
+        if key.role == Role::Cirt && !self.manners.no_post && !self.meddled {
+            return self.judge_exclusion(key).map(|why| (UNPROVEN, why));
         }
         None
+    }
+
+    /// Whether the run that passed for the proof of the delivery cannot be told from one: then it is noted.
+    fn unproven_kind(&self, key: &Key) -> &'static str {
+        // That it was with another pair cannot be seen. Only deployments are at stake, and the proof by exclusion finds it
+        // out before the `cirt` key goes.
+        if key.role == Role::Ciapi && self.consumer.looked_proven {
+            return OTHER_RUN;
+        }
+        let excludes = key.role == Role::Cirt && !self.manners.no_post && !self.has_to_stay(key);
+        if self.consumer.hidden_proof && !excludes { HIDDEN_RUN } else { UNPROVEN }
+    }
+
+    /// Whether a key that the consumer held with this one is there, which rekeyd did not make and may have to leave in place.
+    fn has_to_stay(&self, key: &Key) -> bool {
+        let held = self.keys[self.consumer.held.ciapi].secret_number;
+        let partners = key.held_with.iter().map(|place| &self.keys[*place]);
+        let stays =
+            |key: &Key| key.secret_number != held && key.deleted.is_none() && key.maker == Maker::Hand;
+        partners.into_iter().any(stays)
     }
 
     /// A run must have succeeded that began after every `ciapi` key was gone that the consumer held with this one.
@@ -196,8 +211,12 @@ const CIAPI_RISKED: &str = "ciapi deleted while held";
 /// A run that a person began, and that looked like it, passed for the proof of the delivery.
 const HIDDEN_RUN: &str = "deleted after a hidden run";
 
+/// A run with another pair than the one that the consumer holds passed for the proof of the delivery: it came after the
+/// delivery, and before the consumer took that over.
+const OTHER_RUN: &str = "ciapi deleted after another run";
+
+const UNPROVEN: &str = "unproven deletion";
+
 /// The consumer holds what every look says it does not, and cannot be asked to deploy: nothing finds that out, which
 /// `docs/explanation/safety.md` says.
 const UNSEEN: &str = "cirt deleted while held, unseen";
-
-const NO_RUN: &str = "no run has succeeded with the pair that the consumer holds";

@@ -184,7 +184,7 @@ impl Tenant {
             cirt: pair.cirt,
         };
         let tick = self.next_tick();
-        self.consumer.deliver(pair);
+        self.consumer.deliver(pair, self.late);
         if self.manners.ignores_put {
             if pair != self.consumer.held {
                 self.consumer.ignored_tick = Some(tick);
@@ -231,13 +231,16 @@ impl Tenant {
             Shown::Ended { well: true } => Verdict::Success,
             Shown::Ended { well: false } => Verdict::Error,
         };
-        // A status flaps while a run is under way: for one look, never for two in a row.
+        // A status flaps while a run is under way: for one look, never for two in a row. The truth in between may not have
+        // been heard, so it tells of no second success to whom the first one is all that was.
         let flaps = self.manners.flaps;
         let lies = flaps > 0 && shown == Shown::Running && !self.lied && self.dice.below(flaps) == 0;
         self.lied = lies;
         if lies {
-            verdict = self.dice.pick(&[Verdict::Unknown, Verdict::Success, Verdict::Error]);
+            let lie = self.dice.pick(&[Verdict::Unknown, Verdict::Success, Verdict::Error]);
+            verdict = if self.believed && lie == Verdict::Success { verdict } else { lie };
         }
+        self.consumer.showed(verdict.may_be_under_way());
         Status {
             verdict,
             word: verdict.as_str().to_owned(),

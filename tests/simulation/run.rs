@@ -69,11 +69,15 @@ async fn play(seed: u64, draw: Draw, timers: Arc<Timers>, with_timeline: bool) -
     for backup in backups {
         spawn(restore_backup(Arc::clone(&sim), backup));
     }
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
         () = sim.over.notified() => Outcome { journal: journal(&sim).await, ..judge_end(&sim, &metrics) },
         outcome = to_the_end(&sim, &metrics, span, with_timeline) => outcome,
-    }
+    };
+    // The engines hold the world that holds them; over thousands of seeds that is all the memory there is.
+    let hosts = std::mem::take(&mut sim.world().hosts);
+    drop(hosts);
+    outcome
 }
 
 async fn to_the_end(sim: &Arc<Sim>, metrics: &Metrics, span: Millis, with_timeline: bool) -> Outcome {

@@ -299,12 +299,16 @@ impl Sim {
     /// A request that was given up takes effect. Of keys that had been made and deleted meanwhile it makes second ones, which
     /// are cleared away; of deliveries it may be the last.
     pub(crate) fn apply_late(&self, life: &Life, tenant: usize, request: &Request, deliveries: u64) {
-        self.world().tenants[tenant].late = true;
+        let before = {
+            let mut world = self.world();
+            world.tenants[tenant].late = true;
+            world.tenants[tenant].consumer.delivered
+        };
         let _ = self.apply(life, tenant, request);
         let mut world = self.world();
         world.tenants[tenant].late = false;
         if let Request::Deliver { .. } = request {
-            world.tenants[tenant].consumer.came_late(deliveries);
+            world.tenants[tenant].consumer.came_late(deliveries, before);
         }
     }
 
@@ -313,6 +317,10 @@ impl Sim {
         let now = self.now();
         let mut world = self.world();
         let mut found = Vec::new();
+        if *request == Request::Status {
+            let believes = world.believes(life.store, tenant);
+            world.tenants[tenant].believed = believes;
+        }
         let reply = world.tenants[tenant].apply(request, now, &mut found);
         if request.changes() {
             let text = format!("host{} t{tenant} effect of {request:?}: {}", life.host, short(&reply));

@@ -256,6 +256,18 @@ impl World {
         }
     }
 
+    /// Whether the journal holds a success of the consumer that is to be seen once more.
+    pub(crate) fn believes(&self, store: usize, tenant: usize) -> bool {
+        let line = self.stores[store].lines.get(&self.policies[tenant].credential);
+        let watch = line.and_then(|line| match &line.record.stage {
+            Stage::Provisioning { watch, .. } => Some(watch),
+            Stage::Restoring { watch, .. } => watch.as_ref(),
+            Stage::Retiring { retirement, .. } => retirement.watch.as_ref(),
+            _ => None,
+        });
+        watch.is_some_and(|watch| watch.worked.is_some())
+    }
+
     /// Whether keys are in use for longer than their window. Who came with keys whose window ended in the first weeks
     /// could not be in time.
     pub(crate) fn is_late(&self, id: &CredentialId, live: &KeySet, now: Millis) -> Option<bool> {

@@ -82,6 +82,8 @@ pub(crate) struct Tenant {
     pub(crate) locked_out: bool,
     /// The last look at the status showed what was not so.
     pub(crate) lied: bool,
+    /// Who looks has written down a success, and nothing since that speaks against it.
+    pub(crate) believed: bool,
     /// What takes effect just now was given up minutes ago.
     pub(crate) late: bool,
     /// A person or a restored backup changed something behind rekeyd's back: what is left over is theirs to clear.
@@ -116,6 +118,7 @@ impl Tenant {
             told: false,
             locked_out: false,
             lied: false,
+            believed: false,
             late: false,
             meddled: false,
             forgetful: false,
