@@ -36,6 +36,21 @@ pub struct Leaving {
     pub still_works_at: Option<Timestamp>,
 }
 
+/// What somebody else did to the consumer before the proof by exclusion, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is", content = "at")]
+pub enum Change {
+    /// Nothing that is known: who deploys the consumer now is somebody else.
+    #[default]
+    None,
+    /// Somebody deployed it, and it is to be given the set in use again.
+    Undo,
+    /// It accepted that at this time.
+    Undone(Timestamp),
+    /// A deployment was sought for the proof: what deploys the consumer from here on may be just that.
+    Sought,
+}
+
 /// How far the retirement is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +81,9 @@ pub struct Retirement {
     /// Whether that second delivery was accepted.
     #[serde(default)]
     pub redelivered: bool,
+    /// What somebody else did to the consumer since the first old key went.
+    #[serde(default)]
+    pub change: Change,
     /// Old keys that stay because rekeyd did not make them.
     #[serde(default)]
     pub left: BTreeSet<KeyName>,
@@ -90,6 +108,7 @@ impl Retirement {
             cannot_redeploy: false,
             exclusion_failed: None,
             redelivered: false,
+            change: Change::None,
             left: BTreeSet::new(),
         }
     }

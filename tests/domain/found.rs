@@ -306,6 +306,29 @@ fn a_change_of_the_consumer_that_comes_between_two_tries_of_a_deletion_is_proven
     assert_eq!(count(&world, "halted"), 1, "{}", timeline(&world));
 }
 
+/// The first old key is gone, and before the proof by exclusion somebody gives the consumer other keys: with the fresh `ciapi`
+/// and the old `cirt` it would deploy, and lose the `cirt`.
+#[test]
+fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!(halt, Some("consumer-changed"));
+    assert_eq!((count(&world, "delivered"), count(&world, "provisioned")), (1, 1), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!((count(&world, "delivered"), count(&world, "halted")), (2, 1), "{}", timeline(&world));
+    let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
+    let last = |name| order.iter().rposition(|seen| *seen == name).unwrap();
+    assert!(
+        last("delivered") < last("provision-sent") && last("provision-sent") < last("delete-sent"),
+        "{order:?}"
+    );
+}
+
 /// The same once the first old key is gone: the proof by exclusion is sought once more, although the deletion of the other key
 /// was asked for.
 #[test]

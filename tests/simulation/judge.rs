@@ -95,6 +95,7 @@ impl Tenant {
             let text = format!("t{}: `{}` was deleted: {why}", self.number, self.keys[place].name);
             let tolerated = [CIAPI_RISKED, HIDDEN_RUN, OTHER_RUN, UNSEEN].contains(&kind);
             found.push(if tolerated { note(kind, text) } else { violation(kind, text) });
+            self.keys[place].risked = kind == CIAPI_RISKED;
         }
         let tick = self.next_tick();
         let key = &mut self.keys[place];
@@ -146,9 +147,10 @@ impl Tenant {
     /// The consumer does not hold the key: has it proved that it can do without?
     fn judge_released(&self, key: &Key) -> Option<(&'static str, &'static str)> {
         if !self.accepts(self.consumer.held.of(key.role)) {
-            // Where a person killed the successor, nothing is made worse.
-            let by_hand = self.keys[self.consumer.held.of(key.role)].was_deleted_by(By::Hand);
-            return (!by_hand).then_some((UNPROVEN, "the successor that the consumer holds does not work"));
+            // Where a person killed the successor, or it was risked before, nothing is made worse.
+            let held = &self.keys[self.consumer.held.of(key.role)];
+            let known = held.was_deleted_by(By::Hand) || (held.role == Role::Ciapi && held.risked);
+            return (!known).then_some((UNPROVEN, "the successor that the consumer holds does not work"));
         }
         if self.consumer.held_by_hand {
             return None;

@@ -51,6 +51,8 @@ pub(crate) struct Key {
     /// A token is had with it until then although it is deleted.
     pub(crate) refused_from: Millis,
     pub(crate) delivered: bool,
+    /// It was deleted by rekeyd while the consumer held it, and that was noted.
+    pub(crate) risked: bool,
     /// The `ciapi` keys that the consumer held together with this `cirt` key.
     pub(crate) held_with: BTreeSet<usize>,
     pub(crate) secret_number: usize,
@@ -159,6 +161,7 @@ impl Tenant {
             lingers_until: 0,
             refused_from: 0,
             delivered: false,
+            risked: false,
             held_with: BTreeSet::new(),
             secret_number: number,
             secret: secret(self.number, place, number),

@@ -5,7 +5,7 @@
 use crate::domain::Timestamp;
 use crate::domain::evidence::Watch;
 use crate::domain::record::Record;
-use crate::domain::stage::Stage;
+use crate::domain::stage::{Change, Stage};
 
 /// Takes every instant of `record` that is later than `at` back to `at`. A hold ends when its person said, and what
 /// is news is told by the consumer's clock.
@@ -38,6 +38,9 @@ pub(super) fn set_back(record: &mut Record, at: Timestamp) {
             back(&mut retirement.evidence.renewed_at);
             retirement.last_gone_at.iter_mut().for_each(back);
             retirement.watch.iter_mut().for_each(|watch| watch_back(watch, at));
+            if let Change::Undone(time) = &mut retirement.change {
+                back(time);
+            }
             if let Some(leaving) = &mut retirement.leaving {
                 leaving.asked_at.iter_mut().for_each(back);
                 leaving.gone_at.iter_mut().for_each(back);

@@ -10,7 +10,7 @@ use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
 use crate::domain::record::Record;
-use crate::domain::stage::{Course, Leaving, Retirement, Stage};
+use crate::domain::stage::{Change, Course, Leaving, Retirement, Stage};
 
 /// Renews the evidence in place; `false` for any other event and any other stage.
 pub(super) fn renew(stage: &mut Stage, entry: &Entry) -> bool {
@@ -56,7 +56,9 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         (Stage::Provisioning { .. } | Stage::Restoring { .. }, event) => watched(&record.stage, event, at)
             .or_else(|| cleared(&record.stage, event))
             .or_else(|| turned_back(&record.stage, event)),
-        (stage, Event::Wished(Wish::Resume)) if is_changed(record) => proven_anew(stage, at),
+        (stage, Event::Wished(Wish::Resume)) if let Some(deployed_at) = changed_at(record) => {
+            proven_anew(stage, deployed_at, at)
+        }
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
             retirement: Retirement::new(old.clone(), *evidence),
@@ -75,13 +77,16 @@ pub(super) fn starts_over(record: &Record) -> bool {
     matches!(reason, Some(HaltReason::LiveKeyGone { .. } | HaltReason::OldJournal))
 }
 
-/// Whether the consumer was seen to be changed by somebody else.
-fn is_changed(record: &Record) -> bool {
-    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::ConsumerChanged { .. }))
+/// When the consumer was deployed by somebody else, where a person is called for that.
+fn changed_at(record: &Record) -> Option<Timestamp> {
+    match record.halt.as_ref()?.reason {
+        HaltReason::ConsumerChanged { deployed_at } => Some(deployed_at),
+        _ => None,
+    }
 }
 
 /// A person saw that the consumer was changed: the proof is void, and sought again.
-fn proven_anew(stage: &Stage, at: Timestamp) -> Option<Stage> {
+fn proven_anew(stage: &Stage, deployed_at: Timestamp, at: Timestamp) -> Option<Stage> {
     match stage {
         Stage::Soaking { fresh, old, course, .. } => Some(deliver_again(fresh, old, course)),
         Stage::Retiring { fresh, retirement, course } if retirement.is_whole() => {
@@ -89,8 +94,11 @@ fn proven_anew(stage: &Stage, at: Timestamp) -> Option<Stage> {
         }
         Stage::Retiring { fresh, retirement, course } => {
             let mut next = retirement.clone();
-            // Whatever the consumer was given, it is to deploy without the key that is gone once more.
+            // It may have been given an old key that is to go and the fresh one in place of the key that is gone, with which it
+            // deploys. So it is given the fresh set again, and is to deploy without the key that is gone once more.
             next.evidence.grade = next.evidence.grade.min(Grade::Acted);
+            next.evidence.deployed_at = next.evidence.deployed_at.max(Some(deployed_at));
+            next.change = Change::Undo;
             retiring(fresh, &next, course, &Event::Wished(Wish::Resume), at)
         }
         _ => None,
@@ -290,6 +298,7 @@ fn retiring(
             // Where the proof is needed all the same, a run that a person starts will do.
             next.watch = Some(Watch { cannot_post: true, ..Watch::new(at, at, Baseline::default()) });
             next.cannot_redeploy = true;
+            next.change = Change::Sought;
         }
         Event::Rested { .. }
         | Event::Moving
@@ -307,7 +316,14 @@ fn retiring(
             next.watch = None;
         }
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
-        Event::Wished(Wish::Resume | Wish::Confirm) => go_on(&mut next),
+        Event::Delivered { .. } if next.change == Change::Undo => next.change = Change::Undone(at),
+        Event::ProvisionSent => next.change = Change::Sought,
+        Event::Wished(Wish::Resume) => go_on(&mut next),
+        Event::Wished(Wish::Confirm) => {
+            go_on(&mut next);
+            // The person says that what the consumer holds is right.
+            next.change = Change::Sought;
+        }
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })

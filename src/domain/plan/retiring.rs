@@ -12,7 +12,7 @@ use crate::domain::policy::Provision;
 use crate::domain::proof::{
     Gate, Permit, RetireProof, can_exclude, foreign_deployment, renewals_since_gone, soak_gates,
 };
-use crate::domain::stage::{Course, Leaving, Phase, Retirement, Stage};
+use crate::domain::stage::{Change, Course, Leaving, Phase, Retirement, Stage};
 use crate::domain::{Timestamp, after};
 
 pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
@@ -121,6 +121,9 @@ fn renew(sight: &Sight<'_>, fresh: &KeySet, why: &str) -> Plan {
 pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Plan {
     if let Some(detail) = &retirement.exclusion_failed {
         return exclusion_failed(sight, fresh, retirement, detail);
+    }
+    if retirement.change == Change::Undo {
+        return deliver_again(sight, fresh);
     }
     if let Some(leaving) = &retirement.leaving {
         return leave(sight, fresh, retirement, leaving);
@@ -241,6 +244,14 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
     if !can_exclude(sight.policy, sight.record, retirement) {
         return None;
     }
+    // Who deployed it may have given it the old key that is to go with the fresh one in place of that which is gone: then it
+    // would deploy without that, and the proof would say nothing of the other.
+    if retirement.change != Change::Sought
+        && let Some(deployed_at) =
+            foreign_deployment(sight.policy, sight.record, sight.observation, &retirement.evidence)
+    {
+        return Some(Plan::halt(HaltReason::ConsumerChanged { deployed_at }));
+    }
     if !retirement.proven_since {
         return Some(renew(sight, fresh, "an old key has just gone"));
     }
@@ -262,6 +273,13 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             let text = "the proof by exclusion needs a deployment, which is no longer allowed";
             let plan = sight.seldom("no-deployment", text);
             return Some(plan.person("allow `dataspace.provision` until this rotation is over"));
+        }
+        if let Change::Undone(at) = retirement.change
+            && sight.now < after(at, sight.policy.settle)
+        {
+            return Some(
+                sight.poll("settle", "the consumer is given time to take over what it was given again"),
+            );
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
         if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
@@ -300,6 +318,19 @@ fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, 
         return Plan::halt(HaltReason::ExclusionFailed { detail: detail.to_owned() });
     }
     Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", "the consumer fails without the old key")
+}
+
+/// Somebody else deployed the consumer, and a person said that it is to be given the set in use again.
+fn deliver_again(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
+    if sight.record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound) {
+        let keys = fresh.values().map(|key| key.name.clone()).collect();
+        return Plan::halt(HaltReason::ManualDelivery { keys });
+    }
+    if let Some((step, cause)) = sight.exhausted() {
+        return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+    }
+    let text = "somebody else deployed the consumer: it is given the keys in use again";
+    unseen(sight).unwrap_or_else(|| Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", text))
 }
 
 /// Nothing is left of the old set: the keys in use are tried once more, and that was it.
