@@ -318,19 +318,18 @@ fn retiring(
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
         Event::Delivered { .. } if next.change == Change::Undo => next.change = Change::Undone(at),
         Event::ProvisionSent => next.change = Change::Sought,
-        Event::Wished(Wish::Resume) => go_on(&mut next),
-        Event::Wished(Wish::Confirm) => {
-            go_on(&mut next);
-            // The person says that what the consumer holds is right.
-            next.change = Change::Sought;
-        }
+        Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => go_on(&mut next, wish),
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
 }
 
 /// A person saw to what stopped the retirement: it is tried afresh.
-fn go_on(retirement: &mut Retirement) {
+fn go_on(retirement: &mut Retirement, wish: &Wish) {
+    if *wish == Wish::Confirm {
+        // He says that what the consumer holds is right.
+        retirement.change = Change::Sought;
+    }
     retirement.exclusion_failed = None;
     retirement.redelivered = false;
     retirement.cannot_redeploy = false;

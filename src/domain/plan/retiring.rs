@@ -274,12 +274,13 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             let plan = sight.seldom("no-deployment", text);
             return Some(plan.person("allow `dataspace.provision` until this rotation is over"));
         }
-        if let Change::Undone(at) = retirement.change
-            && sight.now < after(at, sight.policy.settle)
-        {
-            return Some(
-                sight.poll("settle", "the consumer is given time to take over what it was given again"),
-            );
+        if let Change::Undone(at) = retirement.change {
+            // A run with what it held before would prove nothing, and here a few minutes more do no harm.
+            let taken_over = after(at, sight.policy.settle + sight.policy.deadline);
+            if sight.now < taken_over {
+                let text = "the consumer is given time to take over what it was given again";
+                return Some(Plan::rest(NextLook::At(taken_over), "settle", text));
+            }
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
         if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
