@@ -84,3 +84,37 @@ fn every_example_of_the_help_is_a_command() {
     }
     assert!(seen > 5, "{seen} examples");
 }
+
+/// What stands in backquotes and begins with our name, over the ends of lines.
+fn quoted(text: &str) -> Vec<Vec<String>> {
+    let parts = text.split('`').skip(1).step_by(2).map(|part| words(&part.replace('\n', " ")));
+    parts.filter(|words| words.first().is_some_and(|word| word == "rekeyd")).collect()
+}
+
+#[test]
+fn every_command_of_an_alert_is_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = fs::read_to_string(root.join("deploy/prometheus/rekeyd.rules.yml")).unwrap();
+    let rules =
+        rules.replace("{{ $labels.tenant }}", "acme").replace("{{ $labels.credential }}", "dataplane");
+    let mut seen = 0;
+    for command in quoted(&rules).iter().filter(|command| command.len() > 1) {
+        assert!(Command::try_parse_from(command).is_ok(), "`{}`", command.join(" "));
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen} commands");
+}
+
+#[test]
+fn every_command_of_a_runbook_exists() {
+    let whole = Command::command();
+    let mut found = Vec::new();
+    pages(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks"), &mut found);
+    for page in found {
+        for command in quoted(&fs::read_to_string(&page).unwrap()) {
+            let verb = command.get(1).map(String::as_str);
+            let is_one = verb.is_none_or(|verb| whole.find_subcommand(verb).is_some());
+            assert!(is_one, "{}: `{}`", page.display(), command.join(" "));
+        }
+    }
+}
