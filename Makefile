@@ -13,7 +13,7 @@ demo: setup      ## five tenants on the SAP sandbox, from overdue to rotated; KE
 test: setup      ## every test
 	@deploy/scripts/test
 
-check: setup     ## format, lints, docs, house rules
+check: setup     ## format, lints, docs, house rules, alert rules
 	@deploy/scripts/check
 
 simulate:        ## deterministic simulation: SEEDS=n fresh ones, or SEED=s replayed with its timeline
