@@ -8,6 +8,7 @@ use rekeyd::domain::fleet::{Fleet, FleetEvent, Pass, Rules};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::names::{CredentialId, KeyName, Role};
 use rekeyd::domain::observation::Verdict;
+use rekeyd::domain::policy::Policy;
 use rekeyd::domain::stage::{Phase, Stage};
 use rekeyd::domain::{Timestamp, after};
 
@@ -310,7 +311,9 @@ fn a_change_of_the_consumer_that_comes_between_two_tries_of_a_deletion_is_proven
 /// and the old `cirt` it would deploy, and lose the `cirt`.
 #[test]
 fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone() {
-    let mut world = World::new(policy(), 1, 0, Manners::default());
+    // A consumer that may take its time with what it is given.
+    let policy = Policy { deadline: Duration::from_hours(30), ..policy() };
+    let mut world = World::new(policy.clone(), 1, 0, Manners::default());
     assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
     world.now = after(world.now, Duration::from_hours(1));
     world.deployed_at = world.now;
@@ -327,6 +330,9 @@ fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone(
         last("delivered") < last("provision-sent") && last("provision-sent") < last("delete-sent"),
         "{order:?}"
     );
+    // It has time to take over what it was given: a run with what it held before would prove nothing.
+    let [given, asked] = ["delivered", "provision-sent"].map(|name| world.journal[last(name)].at);
+    assert!(asked >= after(given, policy.settle + policy.deadline), "{}", timeline(&world));
 }
 
 /// The same once the first old key is gone: the proof by exclusion is sought once more, although the deletion of the other key
