@@ -335,6 +335,26 @@ fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone(
     assert!(asked >= after(given, policy.settle + policy.deadline), "{}", timeline(&world));
 }
 
+/// The same where the consumer has no endpoint to be given keys again: a person enters them, and what he says counts.
+#[test]
+fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    world.script.plan("deliver", 0, 1, How::Refused(Failure::new(Class::NotFound, "no such endpoint")));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!(halt, Some("manual-delivery"), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    world.wish(Wish::Confirm).unwrap();
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!((count(&world, "delivered"), count(&world, "halted")), (1, 2), "{}", timeline(&world));
+}
+
 /// The same once the first old key is gone: the proof by exclusion is sought once more, although the deletion of the other key
 /// was asked for.
 #[test]
