@@ -355,6 +355,34 @@ fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
     assert_eq!((count(&world, "delivered"), count(&world, "halted")), (1, 2), "{}", timeline(&world));
 }
 
+/// Somebody deploys the consumer when the first old key is about to go: with which keys, only the end of that tells.
+#[test]
+fn nothing_goes_while_somebody_deploys_the_consumer() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| phase(world) == Phase::Retiring), "{}", timeline(&world));
+    (world.run, world.verdict) = (Some((20, false)), Verdict::InProgress);
+    assert!(walk(&mut world, 100, |world| world.run.is_none() && phase(world) == Phase::Halted));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!((halt, count(&world, "delete-sent")), (Some("consumer-changed"), 0), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!(count(&world, "delivered"), 2, "{}", timeline(&world));
+}
+
+/// And where it does not end, a person is called.
+#[test]
+fn a_deployment_that_does_not_end_before_a_deletion_halts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| phase(world) == Phase::Retiring), "{}", timeline(&world));
+    world.manners.stuck = true;
+    (world.run, world.verdict) = (Some((1, false)), Verdict::InProgress);
+    assert!(!walk(&mut world, 100, |world| phase(world) != Phase::Retiring), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(30 * 24));
+    assert!(walk(&mut world, 5, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!((halt, count(&world, "delete-sent")), (Some("time-in-stage"), 0), "{}", timeline(&world));
+}
+
 /// The same once the first old key is gone: the proof by exclusion is sought once more, although the deletion of the other key
 /// was asked for.
 #[test]

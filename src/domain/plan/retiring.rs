@@ -79,14 +79,8 @@ fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Optio
         if let (Stage::Retiring { retirement, .. }, "second soak", Some(ends)) =
             (&sight.record.stage, gate.name, gate.opens_at)
         {
-            return Some(keep_watch(
-                sight,
-                fresh,
-                &retirement.evidence,
-                ends,
-                "second-soak",
-                gate.why.clone(),
-            ));
+            let why = gate.why.clone();
+            return Some(keep_watch(sight, fresh, &retirement.evidence, ends, "second-soak", why));
         }
         return Some(shut(sight, gate));
     }
@@ -156,6 +150,19 @@ fn prove_and_delete(
     delete(sight, fresh, &retirement.evidence, role, key)
 }
 
+/// The consumer is under way with what rekeyd did not ask for just now: nothing is deleted and nothing is begun until that is
+/// over, or a person is called because it does not end.
+fn busy(sight: &Sight<'_>) -> Option<Plan> {
+    let status = sight.observation.status.known()?;
+    if status.verdict != Verdict::InProgress {
+        return None;
+    }
+    if sight.overtime() {
+        return Some(Plan::halt(HaltReason::TimeInStage { stage: Phase::Retiring.to_string() }));
+    }
+    Some(sight.poll("consumer-busy", "the consumer is under way with something else"))
+}
+
 /// Why an old key is left in place. Once a key stays that does less harm, the consumer may live on it, and no proof by
 /// exclusion can show that it does not need the others.
 fn stays(sight: &Sight<'_>, retirement: &Retirement, key: &Key) -> Option<String> {
@@ -172,6 +179,10 @@ fn delete(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, role: Role, ke
     }
     if let Some(deployed_at) = foreign_deployment(sight.policy, sight.record, sight.observation, evidence) {
         return Plan::halt(HaltReason::ConsumerChanged { deployed_at });
+    }
+    // With which keys that is, only its end tells.
+    if let Some(plan) = busy(sight) {
+        return plan;
     }
     match RetireProof::of(sight.policy, sight.record, sight.observation, role, sight.now) {
         Ok(proof) => {
@@ -198,18 +209,12 @@ fn leave(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, leaving: &L
                 return Plan::halt(HaltReason::OldKeyStillWorks { role });
             }
             if sight.now < next {
-                return Plan::rest(
-                    NextLook::At(next),
-                    "probe-again",
-                    format!("`{}` still gets a token", key.name),
-                );
+                let text = format!("`{}` still gets a token", key.name);
+                return Plan::rest(NextLook::At(next), "probe-again", text);
             }
         }
-        return Plan::go(
-            Step::Probe { role, key: key.clone() },
-            "probe",
-            format!("`{}` must be refused now", key.name),
-        );
+        let text = format!("`{}` must be refused now", key.name);
+        return Plan::go(Step::Probe { role, key: key.clone() }, "probe", text);
     }
     let Some(sightings) = sight.observation.of_role(role) else {
         let failure = sight.observation.keys.failure();
@@ -283,13 +288,8 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             }
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
-        if sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::InProgress) {
-            if sight.overtime() {
-                return Some(Plan::halt(HaltReason::TimeInStage { stage: Phase::Retiring.to_string() }));
-            }
-            return Some(sight.poll("consumer-busy", "the consumer is under way with something else"));
-        }
-        return Some(forward::provision(sight, "with the old key gone, the consumer is deployed again"));
+        let text = "with the old key gone, the consumer is deployed again";
+        return Some(busy(sight).unwrap_or_else(|| forward::provision(sight, text)));
     };
     Some(match judge(sight.policy, watch, sight.observation, sight.now) {
         Judgement::Rests => forward::rested(sight),
