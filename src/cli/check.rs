@@ -1,14 +1,21 @@
 //! `check-config`.
 
+use std::fmt::Write as _;
+
+use chrono::SecondsFormat;
+use chrono_tz::Tz;
 use clap::Args;
 
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Loaded;
 use crate::config::daemon::Daemon;
+use crate::config::excerpt::excerpt;
 use crate::config::load;
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Severity};
+use crate::config::schedule::Schedule;
+use crate::config::{Config, Loaded};
 use crate::daemon::assembly;
+use crate::domain::Timestamp;
 use crate::metrics::Metrics;
 
 /// `check-config`.
@@ -25,28 +32,56 @@ pub(crate) struct CheckConfig {
 
 /// Loads the configuration, or prints every problem.
 pub(super) fn load(common: &Common) -> Result<Loaded, Exit> {
-    load::load(&common.config, &crate::daemon::environment()).map_err(|problems| {
-        report(common, &problems);
-        Exit::Config
-    })
+    load::load(&common.config, &crate::daemon::environment()).map_err(|problems| refused(common, &problems))
 }
 
 /// Loads the daemon's part alone, or prints what is wrong with it.
 pub(super) fn load_daemon(common: &Common) -> Result<Daemon, Exit> {
-    load::load_daemon(&common.config, &crate::daemon::environment()).map_err(|problems| {
-        report(common, &problems);
-        Exit::Config
-    })
+    load::load_daemon(&common.config, &crate::daemon::environment())
+        .map_err(|problems| refused(common, &problems))
 }
 
+fn refused(common: &Common, problems: &[Problem]) -> Exit {
+    report(common, problems);
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    if common.json {
+        return Exit::Config;
+    }
+    let many = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
+    let text = format!(
+        "the configuration has {many}, and nothing is done with it: mend what is named above, \
+         and `rekeyd check-config` reads it again"
+    );
+    fail(Exit::Config, &text)
+}
+
+/// Prints every problem: for people with its line and a caret, else as one object a line.
 fn report(common: &Common, problems: &[Problem]) {
     for problem in problems {
         if common.json {
-            println!("{}", serde_json::json!({ "problem": problem.to_string() }));
-        } else {
-            eprintln!("{problem}");
+            println!("{}", in_json(problem));
+            continue;
+        }
+        eprintln!("{problem}");
+        if let Some(lines) = excerpt(problem) {
+            eprintln!("{lines}");
         }
     }
+}
+
+fn in_json(problem: &Problem) -> serde_json::Value {
+    let place = problem.site.line_and_column();
+    serde_json::json!({
+        "problem": problem.to_string(),
+        "severity": problem.severity.to_string(),
+        "file": problem.site.file(),
+        "line": place.map(|(line, _)| line),
+        "column": place.map(|(_, column)| column),
+        "key": problem.key,
+        "found": problem.found,
+        "expected": problem.expected,
+        "remedy": problem.remedy,
+    })
 }
 
 pub(super) async fn check(common: &Common, check: &CheckConfig) -> Exit {
@@ -56,28 +91,73 @@ pub(super) async fn check(common: &Common, check: &CheckConfig) -> Exit {
     };
     report(common, &loaded.warnings);
     if check.deny_warnings && !loaded.warnings.is_empty() {
-        return Exit::Config;
+        if common.json {
+            return Exit::Config;
+        }
+        return fail(
+            Exit::Config,
+            "warnings are taken for errors: mend what is named above, and `rekeyd check-config` reads it again",
+        );
     }
     let exit = if check.online { online(common, &loaded).await } else { Exit::Done };
-    let tenants = loaded.config.tenants.len();
     let now = SystemClock::new().now();
-    let ticks: Vec<String> = loaded
-        .config
-        .daemon
-        .schedule
-        .next_three(now)
-        .into_iter()
-        .map(|at| format!("{} UTC", show::time(at)))
-        .collect();
+    let schedules = schedules(&loaded.config);
     if common.json {
+        let next: Vec<_> =
+            schedules.iter().map(|(schedule, tenants)| next_in_json(schedule, *tenants, now)).collect();
+        let tenants = loaded.config.tenants.len();
         println!(
             "{}",
-            serde_json::json!({ "tenants": tenants, "next_checks": ticks, "ok": exit == Exit::Done })
+            serde_json::json!({ "tenants": tenants, "next_checks": next, "ok": exit == Exit::Done })
         );
     } else if !common.quiet && exit == Exit::Done {
-        println!("{tenants} tenants are well configured; the next checks are at {}", ticks.join(", "));
+        println!("{} well configured", many_tenants(loaded.config.tenants.len()));
+        for (schedule, tenants) in schedules {
+            print!("{}", next_checks(schedule, tenants, now));
+        }
     }
     exit
+}
+
+/// Every schedule once, and how many tenants are looked at by it; the daemon's first.
+fn schedules(config: &Config) -> Vec<(&Schedule, usize)> {
+    let mut found: Vec<(&Schedule, usize)> = vec![(&config.daemon.schedule, 0)];
+    for tenant in &config.tenants {
+        match found.iter_mut().find(|(schedule, _)| **schedule == *tenant.schedule) {
+            Some((_, tenants)) => *tenants += 1,
+            None => found.push((&tenant.schedule, 1)),
+        }
+    }
+    // The daemon's own goes unsaid where every tenant has another.
+    if found.len() > 1 && found[0].1 == 0 {
+        found.remove(0);
+    }
+    found
+}
+
+fn many_tenants(many: usize) -> String {
+    if many == 1 { "1 tenant is".to_owned() } else { format!("{many} tenants are") }
+}
+
+/// The next three ticks in UTC and in the schedule's own time.
+fn next_checks(schedule: &Schedule, tenants: usize, now: Timestamp) -> String {
+    let (zone, cron) = (schedule.zone(), schedule.text());
+    let mut text = format!("{} looked at by `{cron}` in {zone}, next at\n", many_tenants(tenants));
+    for at in schedule.next_three(now) {
+        let local = at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z");
+        let local = if zone == Tz::UTC { String::new() } else { format!(" = {local}") };
+        writeln!(text, "  {} UTC{local}", show::time(at)).expect("a string takes all");
+    }
+    text
+}
+
+fn next_in_json(schedule: &Schedule, tenants: usize, now: Timestamp) -> serde_json::Value {
+    let zone = schedule.zone();
+    let ticks = schedule.next_three(now).into_iter();
+    let ticks: Vec<_> = ticks
+        .map(|at| serde_json::json!({ "utc": at, "local": at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false) }))
+        .collect();
+    serde_json::json!({ "cron": schedule.text(), "zone": zone.name(), "tenants": tenants, "at": ticks })
 }
 
 /// Lists keys and asks for the status with every login, and says what does not work.
@@ -91,7 +171,12 @@ async fn online(common: &Common, loaded: &Loaded) -> Exit {
     for unit in assembled.units {
         let id = &unit.policy.credential;
         if let Err(failure) = unit.issuer.list().await {
-            exit = fail(Exit::Unavailable, &format!("`{id}`: the keys cannot be listed: {failure}"));
+            exit = fail(
+                Exit::Unavailable,
+                &format!(
+                    "`{id}`: the keys cannot be listed, and without that nothing is rotated: {failure}; `rekeyd diagnose` looks at the way there"
+                ),
+            );
         }
         match unit.consumer.status().await {
             Ok(status) if !common.quiet && !common.json => {
@@ -101,7 +186,9 @@ async fn online(common: &Common, loaded: &Loaded) -> Exit {
             Err(failure) => {
                 exit = fail(
                     Exit::Unavailable,
-                    &format!("`{id}`: the consumer's status cannot be had: {failure}"),
+                    &format!(
+                        "`{id}`: the consumer's status cannot be had, and without that nothing is proven: {failure}; `rekeyd diagnose` looks at the way there"
+                    ),
                 );
             }
         }

@@ -14,13 +14,16 @@ use crate::http::local::{Local, LocalError};
 pub(super) struct Daemon {
     local: Local,
     path: PathBuf,
+    /// The configuration that should have said where the socket is, and is not there.
+    guessed: Option<PathBuf>,
 }
 
 impl Daemon {
     /// The daemon whose socket is configured. Nothing is sent yet.
     pub(super) fn of(common: &Common) -> Self {
         let path = common.socket.clone().unwrap_or_else(|| configured(common));
-        Self { local: Local::new(&path), path }
+        let is_guess = common.socket.is_none() && !common.config.exists();
+        Self { local: Local::new(&path), path, guessed: is_guess.then(|| common.config.clone()) }
     }
 
     /// Asks for a document.
@@ -73,30 +76,59 @@ impl Daemon {
         if (200..300).contains(&status) {
             let read = serde_json::from_slice(&body);
             return read.map_err(|problem| {
-                fail(Exit::Failed, &format!("the daemon's answer cannot be read: {problem}"))
+                fail(
+                    Exit::Failed,
+                    &format!(
+                        "the daemon's answer cannot be read ({problem}): it may be of another release; \
+                         compare `rekeyd --version` with `journalctl -u rekeyd`"
+                    ),
+                )
             });
         }
         match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => Err(fail(Exit::of_refusal(refusal.exit), &refusal.error)),
-            Err(_) => Err(fail(Exit::Failed, &format!("the daemon answered {status}"))),
+            Err(_) => Err(fail(
+                Exit::Failed,
+                &format!(
+                    "the daemon answered {status} and nothing that is known here: it may be of another release; \
+                     compare `rekeyd --version` with `journalctl -u rekeyd`"
+                ),
+            )),
         }
     }
 
     fn unreachable(&self, problem: &LocalError) -> Exit {
         let path = self.path.display();
-        match problem {
-            LocalError::Denied => fail(
+        let (exit, text) = match problem {
+            LocalError::Denied => (
                 Exit::Permission,
-                &format!("the control socket `{path}` may not be opened: be its owner or in its group"),
+                format!(
+                    "the control socket `{path}` may not be opened, so nothing was asked: only its owner and its group \
+                     may; ask as the daemon's user, `sudo -u rekeyd rekeyd …`, or be added to the group"
+                ),
             ),
-            LocalError::Absent => fail(
+            LocalError::Absent => (
                 Exit::Unavailable,
-                &format!("no daemon answers on `{path}`: is it running? try `systemctl status rekeyd`"),
+                format!(
+                    "no daemon answers on `{path}`, so nothing was asked and nothing changes: \
+                     `systemctl status rekeyd` says whether it runs, `rekeyd diagnose` what is in its way"
+                ),
             ),
-            LocalError::Other(text) => {
-                fail(Exit::Unavailable, &format!("the daemon on `{path}` did not answer: {text}"))
-            }
-        }
+            LocalError::Other(text) => (
+                Exit::Unavailable,
+                format!(
+                    "the daemon on `{path}` did not answer ({text}): whether it heard is not known; \
+                     `rekeyd status` and `rekeyd history` show what came of it"
+                ),
+            ),
+        };
+        let guessed = self.guessed.as_ref().map_or_else(String::new, |config| {
+            format!(
+                "; this is the usual place, for `{}` is not there: `--config` names another",
+                config.display()
+            )
+        });
+        fail(exit, &format!("{text}{guessed}"))
     }
 }
 

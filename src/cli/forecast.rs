@@ -5,7 +5,7 @@ use clap::Args;
 use icalendar::{Calendar, Component, Event, EventLike};
 
 use super::client::Daemon;
-use super::{Common, Exit, Which, offline, show};
+use super::{Common, Exit, Which, offline, show, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::domain::forecast::{Coming, Forecast, Stopped};
 
@@ -37,6 +37,9 @@ pub(super) async fn forecast(common: &Common, asked: &Forecasting) -> Exit {
         Ok(forecast) => forecast,
         Err(exit) => return exit,
     };
+    if let Err(exit) = tell::meant(common, &asked.which).await {
+        return exit;
+    }
     forecast.coming.retain(|coming| asked.which.matches(&coming.credential));
     forecast.stopped.retain(|stopped| asked.which.matches(&stopped.credential));
     if asked.ical {
@@ -88,8 +91,9 @@ fn text(forecast: &Forecast) -> String {
 }
 
 fn stopped(stopped: &Stopped) -> String {
-    let end = stopped.ends_at.map_or_else(|| "unknown".to_owned(), minute);
-    format!("{}: {}; the window ends {end}; {}", stopped.credential, stopped.why, stopped.remedy)
+    let unknown = || "nobody knows when its window ends".to_owned();
+    let end = stopped.ends_at.map_or_else(unknown, |at| format!("the window ends {}", minute(at)));
+    format!("{}: {}; {end}; {}", stopped.credential, stopped.why, stopped.remedy)
 }
 
 fn minute(at: crate::domain::Timestamp) -> String {

@@ -1,5 +1,6 @@
 //! What can be told without the daemon: from the configuration and the journal, read-only.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Common, Exit, Which, check, fail};
@@ -17,7 +18,7 @@ use crate::engine::{Engine, Settings};
 use crate::journal::memory::MemoryJournal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::metrics::Metrics;
-use crate::ports::Journal;
+use crate::ports::{Journal, JournalError};
 
 /// The journal of the configured daemon, read-only; an empty one where there is none yet.
 fn journal(daemon: &Daemon) -> Result<Arc<dyn Journal>, Exit> {
@@ -27,11 +28,21 @@ fn journal(daemon: &Daemon) -> Result<Arc<dyn Journal>, Exit> {
     }
     match SqliteJournal::open_read_only(&path) {
         Ok(journal) => Ok(Arc::new(journal)),
-        Err(problem) => Err(fail(
-            Exit::Unavailable,
-            &format!("the journal `{}` cannot be read: {problem}", path.display()),
-        )),
+        Err(problem) => Err(unreadable(&path, &problem)),
     }
+}
+
+/// What is damaged is a person's to mend; what cannot be read just now may be read later.
+fn unreadable(path: &Path, problem: &JournalError) -> Exit {
+    let exit = match problem {
+        JournalError::Damaged(_) => Exit::Person,
+        _ => Exit::Unavailable,
+    };
+    let text = format!(
+        "the journal `{}` cannot be read, so nothing is known: {problem}; `rekeyd diagnose` looks at what is in its way",
+        path.display()
+    );
+    fail(exit, &text)
 }
 
 async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
@@ -40,7 +51,7 @@ async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let metrics = Arc::new(Metrics::new());
     let Assembly { units, .. } = assembly::assemble(&loaded.config, &metrics, &clock)
-        .map_err(|problem| fail(Exit::Config, &problem.to_string()))?;
+        .map_err(|problem| fail(Exit::Config, &format!("{problem}; `rekeyd check-config` reads it again")))?;
     let settings = Settings {
         holder: "reader".to_owned(),
         lease_life: loaded.config.daemon.lease_life,
@@ -48,7 +59,8 @@ async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
         rules: loaded.config.daemon.rules.clone(),
     };
     let engine = Engine::new(settings, journal, clock, metrics);
-    engine.start(units).await.map_err(|problem| fail(Exit::Failed, &problem.to_string()))?;
+    let unusable = |problem| format!("the journal cannot be used: {problem}; `rekeyd diagnose` looks at it");
+    engine.start(units).await.map_err(|problem| fail(Exit::Failed, &unusable(problem)))?;
     Ok(engine)
 }
 
@@ -91,11 +103,13 @@ pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Foreca
 }
 
 pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {
-    let entries = journal(&check::load_daemon(common)?)?.read(None, after).await;
-    entries.map_err(|problem| fail(Exit::Unavailable, &problem.to_string()))
+    let daemon = check::load_daemon(common)?;
+    let entries = journal(&daemon)?.read(None, after).await;
+    entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))
 }
 
 pub(super) async fn verify(common: &Common) -> Result<u64, Exit> {
     let verified = journal(&check::load_daemon(common)?)?.verify().await;
-    verified.map_err(|problem| fail(Exit::Failed, &problem.to_string()))
+    let whole = |problem| format!("{problem}; `rekeyd history` shows what can still be read");
+    verified.map_err(|problem| fail(Exit::Failed, &whole(problem)))
 }

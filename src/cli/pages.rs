@@ -69,7 +69,11 @@ pub(super) fn man(common: &Common, asked: &Manual) -> Exit {
         if let Err(problem) = write(&dir.join(format!("man{section}")), name, text) {
             return fail(
                 Exit::Failed,
-                &format!("`{name}` cannot be written below `{}`: {problem}", dir.display()),
+                &format!(
+                    "`{name}` cannot be written below `{}` ({problem}): the pages before it are there; \
+                     name a folder that you may write to with `rekeyd man --dir`",
+                    dir.display()
+                ),
             );
         }
     }

@@ -6,7 +6,7 @@ use crate::daemon::probing::Probing;
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Exit {
     let probed = match probed(common, which).await {
-        Ok(probed) if probed.is_empty() => return tell::nothing(which),
+        Ok(probed) if probed.is_empty() => return tell::nothing(common, which).await,
         Ok(probed) => probed,
         Err(exit) => return exit,
     };

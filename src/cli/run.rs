@@ -18,7 +18,14 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
     // Before anything else: a signal that is not handled ends the process.
     let signals = match Signals::install() {
         Ok(signals) => signals,
-        Err(problem) => return fail(Exit::Failed, &format!("signals cannot be handled: {problem}")),
+        Err(problem) => {
+            return fail(
+                Exit::Failed,
+                &format!(
+                    "signals cannot be handled, so nothing runs: {problem}; `rekeyd diagnose` looks around"
+                ),
+            );
+        }
     };
     let loaded = match check::load(common) {
         Ok(loaded) => loaded,
@@ -29,7 +36,10 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
         Ok(daemon::End::Stopped) => Exit::Done,
         Ok(daemon::End::NeedsPerson) => Exit::Person,
         Ok(daemon::End::Incomplete) => Exit::Later,
-        Ok(daemon::End::Unwritten) => fail(Exit::Failed, "the journal could not be written"),
+        Ok(daemon::End::Unwritten) => fail(
+            Exit::Failed,
+            "the journal could not be written, so the daemon went no further: `rekeyd diagnose` looks at what is in its way",
+        ),
         Err(problem) => {
             let exit = match &problem {
                 Fatal::Config(_) => Exit::Config,
@@ -37,7 +47,7 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
                 Fatal::Person(_) => Exit::Person,
                 Fatal::Other(_) => Exit::Failed,
             };
-            fail(exit, &problem.to_string())
+            fail(exit, &format!("{problem}; nothing runs: `rekeyd diagnose` looks at what is in its way"))
         }
     }
 }

@@ -3,11 +3,13 @@
 use clap::{Args, Subcommand};
 
 use super::client::Daemon;
-use super::{Common, Exit, Which, fail, offline, show};
+use super::{Common, Exit, Which, check, fail, offline, show};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::protocol;
+use crate::config::load;
 use crate::daemon::report::{PlanStatus, Status};
+use crate::daemon::{assembly, protocol};
 use crate::domain::names::CredentialId;
+use crate::domain::spelling;
 use crate::domain::stage::Stage;
 use crate::domain::story;
 
@@ -53,9 +55,10 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
         Err(exit) => return exit,
     };
     let whole = which.which.is_none();
+    let known: Vec<_> = status.credentials.iter().map(|status| status.credential.clone()).collect();
     status.credentials.retain(|status| which.matches(&status.credential));
     if status.credentials.is_empty() {
-        return nothing(which);
+        return none_of(which, &known);
     }
     if common.json {
         println!("{}", serde_json::to_string_pretty(&status).expect("a status is plain data"));
@@ -77,12 +80,41 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
     if person { Exit::Person } else { Exit::Done }
 }
 
-pub(super) fn nothing(which: &Which) -> Exit {
-    let name = which.which.as_deref().unwrap_or_default();
-    if name.is_empty() {
-        return fail(Exit::Config, "no credential is configured: add a file to `tenants.d`");
+/// Says that `which` means none of `known`, or that there is none at all.
+fn none_of(which: &Which, known: &[CredentialId]) -> Exit {
+    let Some(name) = which.which.as_deref().filter(|_| !known.is_empty()) else {
+        let text = "no credential is configured, so nothing will be rotated: put a tenant into `tenants.d`, \
+                    and `rekeyd check-config` reads it";
+        return fail(Exit::Config, text);
+    };
+    fail(Exit::Usage, &spelling::no_such(name, known))
+}
+
+/// Says that `which` means nothing; the daemon or the configuration knows who may have been meant.
+pub(super) async fn nothing(common: &Common, which: &Which) -> Exit {
+    match known(common).await {
+        Ok(known) => none_of(which, &known),
+        Err(exit) => exit,
     }
-    fail(Exit::Usage, &format!("there is no tenant or credential `{name}`; `rekeyd status` lists them"))
+}
+
+/// Every credential of the daemon; of the configuration, where none answers.
+pub(super) async fn known(common: &Common) -> Result<Vec<CredentialId>, Exit> {
+    let daemon = Daemon::of(common);
+    if daemon.is_up().await {
+        let status: Status = daemon.get("/v1/status").await?;
+        return Ok(status.credentials.into_iter().map(|status| status.credential).collect());
+    }
+    Ok(assembly::credentials(&check::load(common)?.config))
+}
+
+/// Whether `which` means anybody. Everything is meant where it names nobody.
+pub(super) async fn meant(common: &Common, which: &Which) -> Result<(), Exit> {
+    if which.which.is_none() {
+        return Ok(());
+    }
+    let known = known(common).await?;
+    if known.iter().any(|id| which.matches(id)) { Ok(()) } else { Err(none_of(which, &known)) }
 }
 
 async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
@@ -95,7 +127,7 @@ async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> 
 
 pub(super) async fn plan(common: &Common, which: &Which) -> Exit {
     let plans = match plans(common, which).await {
-        Ok(plans) if plans.is_empty() => return nothing(which),
+        Ok(plans) if plans.is_empty() => return nothing(common, which).await,
         Ok(plans) => plans,
         Err(exit) => return exit,
     };
@@ -112,7 +144,7 @@ pub(super) async fn explain(common: &Common, one: &One) -> Exit {
     let which = Which { which: Some(one.credential.to_string()) };
     let plan = match plans(common, &which).await {
         Ok(mut plans) if plans.len() == 1 => plans.remove(0),
-        Ok(_) => return nothing(&which),
+        Ok(_) => return nothing(common, &which).await,
         Err(exit) => return exit,
     };
     if common.json {
@@ -134,10 +166,13 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
     let daemon = Daemon::of(common);
     let up = daemon.is_up().await;
     if !up && history.follow {
-        return fail(Exit::Unavailable, "no daemon answers, so there is nothing to follow");
+        let text = "no daemon answers, so there is nothing to follow; `systemctl status rekeyd` says whether it runs, \
+                    and `rekeyd history` without --follow prints what the journal holds";
+        return fail(Exit::Unavailable, text);
     }
     let clock = SystemClock::new();
     let mut after = 0;
+    let mut printed = false;
     loop {
         let path = format!("/v1/history?after={after}");
         let entries = if up {
@@ -155,6 +190,7 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
             if !history.which.matches(&entry.credential) {
                 continue;
             }
+            printed = true;
             if common.json {
                 println!("{}", serde_json::to_string(&entry).expect("an entry is plain data"));
             } else {
@@ -167,7 +203,7 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
             }
         }
         if !more && !history.follow {
-            return Exit::Done;
+            return if printed { Exit::Done } else { untold(common, &history.which).await };
         }
         if !more {
             tokio::select! {
@@ -178,26 +214,48 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
     }
 }
 
+/// Nothing is told of whom `which` means: nobody is meant, or nothing has happened.
+async fn untold(common: &Common, which: &Which) -> Exit {
+    // The journal needs the daemon's part of the configuration only: where the rest cannot be read, nobody is unknown.
+    let readable =
+        Daemon::of(common).is_up().await || load::load(&common.config, &crate::daemon::environment()).is_ok();
+    if readable && let Err(exit) = meant(common, which).await {
+        return exit;
+    }
+    if !common.json && !common.quiet {
+        let whose = which.which.as_deref().map_or_else(String::new, |name| format!(" of `{name}`"));
+        println!("the journal holds nothing{whose} yet; `rekeyd status` shows how things stand");
+    }
+    Exit::Done
+}
+
 /// The answer stands in the exit code: 0 yes, 1 no, 2 unknown credential, 255 cannot tell.
 pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
     let Ok(id) = needs.credential.parse::<CredentialId>() else {
         return fail(
             Exit::Unknown,
-            &format!("`{}` is no credential: expected `tenant/credential`", needs.credential),
+            &format!(
+                "`{}` is no credential: expected `tenant/credential`, for example `acme-prod/dataplane`; \
+                 `rekeyd status` lists them",
+                needs.credential
+            ),
         );
     };
     let Ok(views) = offline::views(common).await else { return Exit::Unknown };
-    let Some(view) = views.into_iter().find(|view| view.credential == id) else {
-        return fail(Exit::Usage, &format!("there is no credential `{id}`"));
+    let Some(view) = views.iter().find(|view| view.credential == id) else {
+        let known = views.iter().map(|view| &view.credential);
+        return fail(Exit::Usage, &spelling::no_such(&id.to_string(), known));
     };
+    let untold =
+        |what: &str| fail(Exit::Unknown, &format!("{what}; `rekeyd explain {id}` says what is missing"));
     let Some(record) = &view.record else {
-        return fail(Exit::Unknown, &format!("nothing is known of `{id}` yet"));
+        return untold(&format!("nothing is known of `{id}` yet: the daemon has not recognised its keys"));
     };
     let now = SystemClock::new().now();
     let due = match (&record.stage, crate::domain::plan::rotation_due(&view.policy, record.stage.in_use())) {
         (Stage::Settled { .. }, Ok(Some(due))) => now >= due || record.asked.is_some(),
         // A rotation under way needs the daemon to go on.
-        (Stage::Settled { .. }, _) => return fail(Exit::Unknown, &format!("the age of `{id}` is not known")),
+        (Stage::Settled { .. }, _) => return untold(&format!("the age of `{id}` is not known")),
         _ => true,
     };
     if common.json {
@@ -214,7 +272,11 @@ pub(super) async fn audit(common: &Common, Audit::Verify: &Audit) -> Exit {
             if common.json {
                 println!("{}", serde_json::json!({ "whole": true, "entries": entries }));
             } else if !common.quiet {
-                println!("the hash chain is whole: {entries} entries");
+                let text = match entries {
+                    0 => "the journal is empty: there is nothing to verify yet; the daemon writes it, `rekeyd run`".to_owned(),
+                    many => format!("the hash chain is whole: {many} entries"),
+                };
+                println!("{text}");
             }
             Exit::Done
         }

@@ -42,7 +42,8 @@ pub(super) fn tenant(
     };
     if root.is_empty("credential") {
         let found = format!("tenant `{}` has no credential: nothing of it will be rotated", tenant.id);
-        problems.push(Problem::warning(root.site_of("credential"), "credential", found));
+        let problem = Problem::warning(root.site_of("credential"), "credential", found);
+        problems.push(problem.remedy("add a section `[[credential]]`, or take the file out"));
     }
     for section in root.list("credential") {
         missing_sections(root, section, problems);
@@ -73,7 +74,8 @@ fn coming_round(
 ) -> Option<Schedule> {
     let refuse = |why| {
         let found = format!("the schedule {why} in {zone}");
-        Problem::error(&section.site, &section.path_of(key), found)
+        let problem = Problem::error(section.site_of(key), &section.path_of(key), found);
+        problem.remedy("name a time that exists in this zone")
     };
     Schedule::new(cron, zone).map_err(|why| problems.push(refuse(why))).ok()
 }
@@ -164,7 +166,8 @@ fn missing_sections(root: &Section, section: &Section, problems: &mut Vec<Proble
         if table.is_none() {
             let found =
                 format!("`{key}` in `[[credential]]` is `{kind}`, but there is no section `[{needed}]`");
-            problems.push(Problem::error(section.site_of(key), &section.path_of(key), found));
+            let problem = Problem::error(section.site_of(key), &section.path_of(key), found);
+            problems.push(problem.remedy(format!("add the section `[{needed}]`")));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What single values cannot show: whether they make sense together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
 
 use super::assemble::roles;
+use super::changes;
 use super::daemon::Daemon;
 use super::problem::{Problem, Site, lasting};
 use super::reader::Section;
@@ -37,6 +37,21 @@ impl Gaps {
     }
 }
 
+/// Warns of the times in `section`'s `key` that the clocks skip or show twice.
+pub(super) fn odd_times(
+    section: &Section,
+    key: &'static str,
+    schedule: &Schedule,
+    gaps: &mut Gaps,
+    problems: &mut Vec<Problem>,
+) {
+    for odd in changes::odd_times(schedule, gaps.widest(schedule)) {
+        let found = format!("{} {}", section.called(key), odd.found);
+        let problem = Problem::warning(section.site_of(key), &section.path_of(key), found);
+        problems.push(problem.remedy(odd.remedy));
+    }
+}
+
 /// Checks a tenant against itself. Works on what was read, so that one bad value hides no other problem.
 pub(super) fn tenant(
     root: &Section,
@@ -47,6 +62,9 @@ pub(super) fn tenant(
     names(root, problems);
     reserved(root, problems);
     let opens = opens(root, gaps, problems);
+    if let (Some(own), Some(schedule)) = (root.table("schedule"), schedule) {
+        odd_times(own, "cron", schedule, gaps, problems);
+    }
     let gap = schedule.map(|schedule| gaps.widest(schedule));
     let dataspace = root.table("dataspace");
     for section in root.list("credential") {
@@ -55,7 +73,7 @@ pub(super) fn tenant(
         let needed = lead_and_work(dataspace, &mut report);
         lead_and_window(&mut report);
         lead_and_maintenance(opens, needed, &mut report);
-        lead_and_schedule(gap, &mut report);
+        lead_and_schedule(gap, needed, &mut report);
         soak(&mut report);
         token_life(&mut report);
     }
@@ -98,8 +116,9 @@ fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) -> Durati
     ];
     let needed = parts.iter().map(|(_, span)| *span).sum();
     if lead < needed {
-        let parts: Vec<String> =
-            parts.iter().map(|(name, span)| format!("{name} {}", lasting(*span))).collect();
+        // What could not be read is reported, and no part of the sum.
+        let parts = parts.iter().filter(|(_, span)| !span.is_zero());
+        let parts: Vec<String> = parts.map(|(name, span)| format!("{name} {}", lasting(*span))).collect();
         let expected = format!("at least {}, which is {}", lasting(needed), parts.join(" + "));
         report.error("lead", &found, &expected, "a rotation would not end before its keys do");
     }
@@ -150,11 +169,21 @@ fn lead_and_maintenance(opens: Option<Duration>, needed: Duration, report: &mut 
     }
 }
 
-fn lead_and_schedule(gap: Option<Duration>, report: &mut Report<'_>) {
+/// Between the time a rotation is due and the end of its keys somebody must look, and early enough.
+fn lead_and_schedule(gap: Option<Duration>, needed: Duration, report: &mut Report<'_>) {
     let (Some(gap), Some((lead, found))) = (gap, report.lead()) else { return };
+    let found = format!("{found}, but the schedule pauses for up to {}", lasting(gap));
     if gap >= lead {
-        let found = format!("{found}, but the schedule pauses for up to {}", lasting(gap));
-        report.error("lead", &found, "a schedule that looks more often", "a rotation could be missed");
+        let remedy = "no look may fall between the time a rotation is due and the end of its keys";
+        report.error("lead", &found, "a schedule that looks more often", remedy);
+    } else if lead >= needed && gap + needed > lead {
+        let expected =
+            format!("at least {}, the pause and {} for the rotation", lasting(gap + needed), lasting(needed));
+        let remedy =
+            "a rotation that is noticed late ends after its keys: look more often, or give it more time";
+        let section = report.section;
+        let problem = Problem::warning(section.site_of("lead"), &section.path_of("lead"), found);
+        report.problems.push(problem.expected(expected).remedy(remedy));
     }
 }
 
@@ -205,6 +234,7 @@ fn opens(root: &Section, gaps: &mut Gaps, problems: &mut Vec<Problem>) -> Option
             continue;
         };
         let Ok(schedule) = Schedule::new(&cron, zone) else { continue };
+        odd_times(section, "schedule", &schedule, gaps, problems);
         let gap = gaps.widest(&schedule);
         shortest = Some(shortest.map_or(gap, |known: Duration| known.min(gap)));
         if let Some(duration) = section.span("duration").filter(|duration| *duration >= gap) {
@@ -221,7 +251,7 @@ fn opens(root: &Section, gaps: &mut Gaps, problems: &mut Vec<Problem>) -> Option
 }
 
 /// Whether the fuse lets a whole fleet of one age rotate in the shortest lead.
-pub(super) fn fuse(daemon: &Daemon, tenants: &[Tenant], file: &Path, problems: &mut Vec<Problem>) {
+pub(super) fn fuse(daemon: &Daemon, tenants: &[Tenant], site: &Site, problems: &mut Vec<Problem>) {
     let policies = || tenants.iter().flat_map(|tenant| &tenant.credentials).map(|one| &one.policy);
     let (many, Some(lead)) = (policies().count(), policies().map(|policy| policy.lead).min()) else { return };
     let limit = daemon.rules.fuse_limit(many);
@@ -232,8 +262,7 @@ pub(super) fn fuse(daemon: &Daemon, tenants: &[Tenant], file: &Path, problems: &
             "the fuse lets {limit} rotations begin in a day, so {many} credentials of one age take {}",
             lasting(needed)
         );
-        let site = Site::Whole(file.into());
-        let problem = Problem::warning(&site, "fleet.fuse-rotations", found);
+        let problem = Problem::warning(site, "fleet.fuse-rotations", found);
         let expected = format!("less than the shortest lead, {}", lasting(lead));
         problems.push(problem.expected(expected).remedy("raise `fuse-rotations` or `fuse-percent`"));
     }

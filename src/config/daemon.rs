@@ -146,7 +146,8 @@ fn schedule(section: &Section, problems: &mut Vec<Problem>) -> Option<Arc<Schedu
     let (cron, zone) = (section.text("cron")?, section.zone("zone")?);
     let problem = |why| {
         let site = section.site_of("cron");
-        Problem::error(site, &section.path_of("cron"), format!("the schedule {why} in {zone}"))
+        let problem = Problem::error(site, &section.path_of("cron"), format!("the schedule {why} in {zone}"));
+        problem.remedy("name a time that exists in this zone")
     };
     Schedule::new(&cron, zone).map(Arc::new).map_err(|why| problems.push(problem(why))).ok()
 }

@@ -58,8 +58,14 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Node, Vec<Problem>> {
     let problem = |error: &toml::de::Error| {
         let site = lines.site(error.span().map_or(0, |span| span.start));
         Problem::error(&site, "", format!("this is not TOML: {}", shown(error.message())))
+            .remedy("a value is written `key = \"value\"`, the head of a section `[section]`")
     };
     Err(errors.iter().take(LIMIT).map(problem).collect())
+}
+
+/// The place right after `text`, in a file that begins with it.
+pub(super) fn end(file: &Path, text: &str) -> Site {
+    Lines::new(file, text).site(text.len())
 }
 
 /// Where each line starts.

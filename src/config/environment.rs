@@ -44,6 +44,7 @@ impl Environment {
 pub(super) fn merge(file: Node, environment: &Environment) -> Node {
     let (key_site, site) = (file.key_site.clone(), file.site.clone());
     let mut nodes = Vec::new();
+    let written = file.clone();
     let tree = numbered(file, &mut nodes);
     let mut builder = Config::builder().add_source(Tree(tree));
     for (path, name, value) in environment.overrides() {
@@ -52,7 +53,11 @@ pub(super) fn merge(file: Node, environment: &Environment) -> Node {
         builder = builder.add_source(Override(path, numbered(leaf, &mut nodes)));
     }
     let merged = builder.build().expect("sources in memory always merge").cache;
-    Node { key_site, site, raw: restored(merged, &nodes, &Site::Variable(PREFIX.to_owned())).raw }
+    Node {
+        key_site,
+        site,
+        raw: restored(merged, &nodes, Some(&written), &Site::Variable(PREFIX.to_owned())).raw,
+    }
 }
 
 /// The file as a source. It replaces the empty tree as a whole, so that its keys are never read as paths.
@@ -102,17 +107,27 @@ fn numbered(mut node: Node, nodes: &mut Vec<Node>) -> Value {
     Value::new(Some(&number), kind)
 }
 
-/// The node that a merged value stands for. A table that only the environment made is where its first variable is.
-fn restored(value: Value, nodes: &[Node], outside: &Site) -> Node {
-    let known = value.origin().and_then(|number| nodes.get(number.parse::<usize>().ok()?));
+/// The node that a merged value stands for. `config` makes tables anew: where one is `written` in the file, it is there;
+/// one that only the environment made is where its first variable is.
+fn restored(value: Value, nodes: &[Node], written: Option<&Node>, outside: &Site) -> Node {
+    let known = value.origin().and_then(|number| nodes.get(number.parse::<usize>().ok()?)).or(written);
     let mut node = known.cloned().unwrap_or_else(|| Node {
         key_site: outside.clone(),
         site: outside.clone(),
         raw: Raw::Other("nothing"),
     });
     if let ValueKind::Table(members) = value.kind {
-        let members: BTreeMap<String, Node> =
-            members.into_iter().map(|(key, value)| (key, restored(value, nodes, outside))).collect();
+        let inner = |key: &str| match written.map(|node| &node.raw) {
+            Some(Raw::Table(members)) => members.get(key),
+            _ => None,
+        };
+        let members: BTreeMap<String, Node> = members
+            .into_iter()
+            .map(|(key, value)| {
+                let node = restored(value, nodes, inner(&key), outside);
+                (key, node)
+            })
+            .collect();
         if known.is_none()
             && let Some(first) = members.values().next()
         {

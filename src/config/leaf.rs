@@ -10,12 +10,13 @@ use tracing_subscriber::EnvFilter;
 
 use super::document::{Node, Raw};
 use super::keys::Form;
-use super::problem::{lasting, nearest, shown};
+use super::problem::{lasting, shown};
 use super::schedule::{BadSchedule, Schedule};
 use super::secrets::{self, Look};
 use super::tenant::Place;
 use super::url;
 use crate::domain::names::TenantId;
+use crate::domain::spelling::nearest;
 use crate::domain::window::Window;
 use crate::secret::{Secret, ServiceKey};
 

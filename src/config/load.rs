@@ -14,7 +14,7 @@ use super::keys;
 use super::problem::{Problem, Severity, Site};
 use super::reader::{self, Section};
 use super::secrets::Look;
-use super::tenant::{Credential, IssuerKind, Tenant};
+use super::tenant::{Place, Tenant};
 use super::{Config, Loaded};
 
 /// The longest configuration file that is read.
@@ -27,9 +27,11 @@ const TENANT_LIMIT: usize = 100_000;
 /// of the world. `Err` has every problem, warnings among them, sorted by place.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let mut problems = Vec::new();
-    let daemon = daemon(path, environment, &mut problems);
-    let tenants = tenants(&daemon, environment, &mut problems);
-    check::fuse(&daemon, &tenants, path, &mut problems);
+    let (daemon, rules) = daemon(path, environment, &mut problems);
+    // Where the daemon's file is not there, that is what is wrong, and not that no tenants are beside it.
+    let is_there = path.exists() || daemon.tenants_dir.exists();
+    let tenants = if is_there { tenants(&daemon, environment, &mut problems) } else { Vec::new() };
+    check::fuse(&daemon, &tenants, &rules, &mut problems);
     problems.sort();
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(problems);
@@ -41,7 +43,7 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Proble
 /// the unit and to nobody else.
 pub fn load_daemon(path: &Path, environment: &Environment) -> Result<Daemon, Vec<Problem>> {
     let mut problems = Vec::new();
-    let daemon = daemon(path, environment, &mut problems);
+    let (daemon, _) = daemon(path, environment, &mut problems);
     let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
     if is_wrong { Err(problems) } else { Ok(daemon) }
 }
@@ -49,20 +51,28 @@ pub fn load_daemon(path: &Path, environment: &Environment) -> Result<Daemon, Vec
 /// The control socket, as far as the daemon's part can be read; the default where it cannot. For commands, which need
 /// no more than that.
 pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
-    daemon(path, environment, &mut Vec::new()).control_socket
+    daemon(path, environment, &mut Vec::new()).0.control_socket
 }
 
-/// The daemon's part. Where it is wrong, which was reported, the defaults stand in, so that the tenants are read all
+/// The daemon's part, and where the rules of the fleet stand in it. What of it cannot be read is not held against the
+/// tenants. Where it is wrong, which was reported, the defaults stand in, so that the tenants are read all
 /// the same and their problems are found in the same run.
-fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> Daemon {
+fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> (Daemon, Site) {
     let look = Look { environment, folder: folder(path), file_stem: None, allow_http: false };
     // The kernel is asked, and not /proc/sys, which a unit with ProcSubset=pid does not see.
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut stand_in = stand_in(path, &look);
-    let Some(document) = document(path, problems) else { return stand_in };
+    let Some(document) = document(path, problems) else {
+        stand_in.http.allow_http = true;
+        return (stand_in, Site::Whole(path.into()));
+    };
     let section = reader::read(keys::DAEMON, &environment::merge(document, environment), &look, problems);
+    let rules = section.table("fleet").map_or_else(|| section.site.clone(), |fleet| fleet.site.clone());
     if let Some(daemon) = daemon::daemon(&section, &hostname, problems) {
-        return daemon;
+        if let Some(schedule) = section.table("schedule") {
+            check::odd_times(schedule, "cron", &daemon.schedule, &mut Gaps::default(), problems);
+        }
+        return (daemon, rules);
     }
     assert!(
         problems.iter().any(|problem| problem.severity == Severity::Error),
@@ -70,8 +80,8 @@ fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -
     );
     stand_in.tenants_dir = section.path("tenants-dir").unwrap_or(stand_in.tenants_dir);
     let allows_http = section.table("http").and_then(|http| http.flag("allow-http"));
-    stand_in.http.allow_http = allows_http.unwrap_or(stand_in.http.allow_http);
-    stand_in
+    stand_in.http.allow_http = allows_http.unwrap_or(true);
+    (stand_in, rules)
 }
 
 fn stand_in(path: &Path, look: &Look<'_>) -> Daemon {
@@ -111,7 +121,8 @@ fn tenants(daemon: &Daemon, environment: &Environment, problems: &mut Vec<Proble
 #[derive(Default)]
 struct Known {
     ids: BTreeMap<String, Site>,
-    instances: BTreeMap<Vec<String>, Site>,
+    /// Who has an instance of a landscape, and where that is written.
+    instances: BTreeMap<(String, Place), (String, Site)>,
 }
 
 impl Known {
@@ -128,20 +139,30 @@ impl Known {
         true
     }
 
-    /// Two tenants may share their instances; more often somebody copied a file and forgot to change them.
+    /// Two credentials may share an instance; more often somebody copied a file and forgot to change it.
     fn instances(&mut self, root: &Section, tenant: &Tenant, problems: &mut Vec<Problem>) {
-        let remote = |credential: &&Credential| credential.issuer == IssuerKind::CloudFoundry;
-        for credential in tenant.credentials.iter().filter(remote) {
-            let pin = &credential.policy.pin;
-            let key: Vec<String> = [&pin.issuer].into_iter().chain(pin.places.values()).cloned().collect();
-            let site = root.site_of("id");
-            if let Some(first) = self.instances.get(&key) {
-                let id = &credential.policy.credential;
-                let found = format!("`{id}` has the same service instances as the tenant at {first}");
-                let problem = Problem::warning(site, "credential.keys", found);
-                problems.push(problem.remedy("if the file was copied, set the instances of this tenant"));
-            } else {
-                self.instances.insert(key, site.clone());
+        let Some(landscape) = tenant.cloud_foundry.as_ref().map(|login| &login.api) else { return };
+        for section in root.list("credential") {
+            let name = section.text("name").unwrap_or_default();
+            for (_, keys) in assemble::roles(section) {
+                let Some(place) = keys.place("service-instance") else { continue };
+                let site = keys.site_of("service-instance");
+                let id = format!("{}/{name}", tenant.id);
+                let instance = (landscape.clone(), place);
+                let Some((other, first)) = self.instances.get(&instance) else {
+                    self.instances.insert(instance, (id, site.clone()));
+                    continue;
+                };
+                // Two roles of one credential are another problem, and an error.
+                if *other == id {
+                    continue;
+                }
+                let found =
+                    format!("`service-instance` in `[{}]` is also that of `{other}`, at {first}", keys.path);
+                let remedy = "each would take the other's keys for a stranger's: if the file was copied, set the \
+                              instance of this tenant";
+                let problem = Problem::warning(site, &keys.path_of("service-instance"), found);
+                problems.push(problem.expected("an instance of its own").remedy(remedy));
             }
         }
     }
@@ -188,31 +209,52 @@ fn names(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The tree in a file, or its problems.
 fn document(path: &Path, problems: &mut Vec<Problem>) -> Option<Node> {
-    let site = Site::Whole(path.into());
-    let text = match text(path) {
-        Ok(text) => text,
-        Err(found) => {
-            problems.push(Problem::error(&site, "", found));
-            return None;
-        }
-    };
-    document::read(path, &text).map_err(|found| problems.extend(found)).ok()
+    let read = text(path)
+        .map_err(|unread| {
+            let site = unread.site.unwrap_or_else(|| Site::Whole(path.into()));
+            vec![Problem::error(&site, "", unread.found).remedy(unread.remedy)]
+        })
+        .and_then(|text| document::read(path, &text));
+    read.map_err(|found| problems.extend(found)).ok()
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let failed = |error: io::Error| format!("this file cannot be read ({})", error.kind());
+/// Why a file has no text: where, if not as a whole, what was found, and what to do.
+struct Unread {
+    site: Option<Site>,
+    found: String,
+    remedy: String,
+}
+
+impl Unread {
+    fn new(found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { site: None, found: found.into(), remedy: remedy.into() }
+    }
+}
+
+fn text(path: &Path) -> Result<String, Unread> {
+    let failed = |error: io::Error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "make it, or name another with `--config`".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                format!("run `chgrp rekeyd {0}; chmod 640 {0}`", path.display())
+            }
+            _ => "look after the file system it is on".to_owned(),
+        };
+        Unread::new(format!("this file cannot be read ({})", error.kind()), remedy)
+    };
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err("this is no regular file".to_owned());
+        return Err(Unread::new("this is no regular file", "put a file in its place"));
     }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > SIZE_LIMIT {
-        return Err("this file is longer than 1 MiB".to_owned());
+        let remedy = "see whether it is another file: a configuration has some lines";
+        return Err(Unread::new("this file is longer than 1 MiB", remedy));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = before.split(|byte| *byte == b'\n').count();
-        format!("line {line} of this file is no text (UTF-8)")
+        let site = document::end(path, &String::from_utf8_lossy(before));
+        Unread { site: Some(site), ..Unread::new("this is no text (UTF-8)", "save the file as UTF-8") }
     })
 }
 

@@ -12,6 +12,8 @@ pub mod keys;
 
 pub mod problem;
 
+pub mod excerpt;
+
 pub mod environment;
 
 mod document;
@@ -26,6 +28,7 @@ pub mod schedule;
 pub mod tenant;
 
 mod assemble;
+mod changes;
 mod check;
 
 pub mod load;

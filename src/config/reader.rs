@@ -13,9 +13,10 @@ use chrono_tz::Tz;
 use super::document::{Node, Raw};
 use super::keys::{Form, Key, Need};
 use super::leaf::{self, Leaf};
-use super::problem::{Problem, Site, nearest, shown};
+use super::problem::{Problem, Site, shown};
 use super::secrets::Look;
 use super::tenant::Place;
+use crate::domain::spelling::nearest;
 use crate::domain::window::Window;
 use crate::secret::{Secret, ServiceKey};
 
@@ -25,6 +26,8 @@ pub(super) struct Section {
     pub(super) site: Site,
     /// Its path, for example `credential.keys`; empty for the whole file.
     pub(super) path: String,
+    /// How messages call it: in `[dataspace]`.
+    label: String,
     leaves: BTreeMap<&'static str, Leaf>,
     tables: BTreeMap<&'static str, Section>,
     lists: BTreeMap<&'static str, Vec<Section>>,
@@ -89,6 +92,11 @@ impl Section {
         self.written.contains_key(key)
     }
 
+    /// How messages call `key`: `cron` in `[schedule]`.
+    pub(super) fn called(&self, key: &str) -> String {
+        if self.path.is_empty() { format!("`{key}`") } else { format!("`{key}` {}", self.label) }
+    }
+
     /// The path of `key` in the file.
     pub(super) fn path_of(&self, key: &str) -> String {
         joined(&self.path, key)
@@ -144,6 +152,7 @@ impl Reader<'_> {
         let mut section = Section {
             site: header.site.clone(),
             path: header.path.to_owned(),
+            label: header.label.clone(),
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             lists: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeZone;
+use chrono::{NaiveDateTime, SubsecRound, TimeZone};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -72,8 +72,7 @@ impl Schedule {
 
     /// The first tick after `at`.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let local = self.zone.from_utc_datetime(&at.naive_utc());
-        Some(self.cron.find_next_occurrence(&local, false).ok()?.to_utc())
+        Some(self.cron.find_next_occurrence(&self.local(at), false).ok()?.to_utc())
     }
 
     /// The next three ticks, for a person to see what the expression means.
@@ -96,10 +95,20 @@ impl Schedule {
         widest
     }
 
+    /// The first time from `local` on that the expression names, wherever the clocks stand.
+    pub(super) fn names(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
+        Some(self.cron.find_next_occurrence(&local.and_utc(), true).ok()?.naive_utc())
+    }
+
     /// The last tick until `at`.
     pub(super) fn last_until(&self, at: Timestamp) -> Option<Timestamp> {
-        let local = self.zone.from_utc_datetime(&at.naive_utc());
-        Some(self.cron.find_previous_occurrence(&local, true).ok()?.to_utc())
+        Some(self.cron.find_previous_occurrence(&self.local(at), true).ok()?.to_utc())
+    }
+
+    /// Where the clocks of the zone stand at `at`, to the second: ticks are on the second, and `croner` would carry a
+    /// fraction over to them.
+    fn local(&self, at: Timestamp) -> chrono::DateTime<Tz> {
+        self.zone.from_utc_datetime(&at.trunc_subsecs(0).naive_utc())
     }
 }
 

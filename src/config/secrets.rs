@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::document::{Node, Raw};
 use super::environment::Environment;
 use super::leaf::Complaint;
-use super::problem::{nearest, shown};
+use super::problem::shown;
+use crate::domain::spelling::nearest;
 use crate::secret::{Secret, ServiceKey};
 
 /// What a reference looks like.
@@ -39,7 +40,7 @@ pub(super) fn password(node: &Node, look: &Look<'_>) -> Result<Secret, Complaint
         }
     }
     if text.is_empty() {
-        return Err(Complaint::new("refers to an empty password"));
+        return Err(Complaint::new("refers to an empty password").remedy("write the password there"));
     }
     Ok(Secret::new(text))
 }
@@ -81,7 +82,9 @@ fn variable(name: &str, look: &Look<'_>) -> Result<String, Complaint> {
         return Err(complaint.expected("letters, digits and `_`").remedy("replace the secret if it was one"));
     }
     look.environment.get(name).map(str::to_owned).ok_or_else(|| {
-        Complaint::new(format!("names the environment variable `{}`, which is not set", shown(name)))
+        let complaint =
+            Complaint::new(format!("names the environment variable `{}`, which is not set", shown(name)));
+        complaint.remedy("set it for the daemon, or name a file")
     })
 }
 
@@ -137,14 +140,14 @@ fn credential_path(name: &str, look: &Look<'_>) -> Result<PathBuf, Complaint> {
 fn content(path: &Path, is_secret: bool) -> Result<String, Complaint> {
     let names = |what: &str| Complaint::new(format!("names `{}`, which {what}", path.display()));
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => names("does not exist"),
+        io::ErrorKind::NotFound => names("does not exist").remedy("put it there, or name where it is"),
         io::ErrorKind::PermissionDenied => names("rekeyd may not read")
             .remedy(format!("run `chgrp rekeyd {0}; chmod 640 {0}`", path.display())),
-        kind => names(&format!("cannot be read ({kind})")),
+        kind => names(&format!("cannot be read ({kind})")).remedy("look after the file system it is on"),
     };
     // A pipe would block on opening, so the kind is asked first.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(names("is no regular file"));
+        return Err(names("is no regular file").remedy("name a file"));
     }
     let file = File::open(path).map_err(failed)?;
     if is_secret && is_open_to_all(&file.metadata().map_err(failed)?) {
@@ -155,9 +158,9 @@ fn content(path: &Path, is_secret: bool) -> Result<String, Complaint> {
     let mut bytes = Vec::new();
     file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > SIZE_LIMIT {
-        return Err(names("is longer than 1 MiB"));
+        return Err(names("is longer than 1 MiB").remedy("name the file with the secret alone"));
     }
-    String::from_utf8(bytes).map_err(|_| names("is no text (UTF-8)"))
+    String::from_utf8(bytes).map_err(|_| names("is no text (UTF-8)").remedy("save it as UTF-8"))
 }
 
 fn is_open_to_all(metadata: &Metadata) -> bool {

@@ -23,6 +23,7 @@ use crate::domain::Timestamp;
 use crate::domain::event::{Trigger, Wish};
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
+use crate::domain::spelling;
 use crate::engine::WishError;
 
 /// Who is at the other end.
@@ -106,11 +107,16 @@ impl Which {
 }
 
 /// What is known of a credential, where there is one of that name.
-fn about<T: Serialize>(id: &CredentialId, document: Option<T>) -> Response {
+fn about<T: Serialize>(daemon: &Daemon, id: &CredentialId, document: Option<T>) -> Response {
     match document {
         Some(document) => Json(document).into_response(),
-        None => refuse(StatusCode::NOT_FOUND, 2, format!("there is no credential `{id}`")),
+        None => refuse(StatusCode::NOT_FOUND, 2, no_such(daemon, id)),
     }
+}
+
+fn no_such(daemon: &Daemon, id: &CredentialId) -> String {
+    let views = daemon.engine.views();
+    spelling::no_such(&id.to_string(), views.iter().map(|view| &view.credential))
 }
 
 async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
@@ -118,7 +124,8 @@ async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> 
         Ok(id) => id,
         Err(refusal) => return *refusal,
     };
-    about(&id, daemon.engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)))
+    let peek = daemon.engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek));
+    about(&daemon, &id, peek)
 }
 
 async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
@@ -126,7 +133,8 @@ async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) ->
         Ok(id) => id,
         Err(refusal) => return *refusal,
     };
-    about(&id, daemon.engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)))
+    let probed = daemon.engine.probe(&id).await.map(|tried| Probing::of(&id, &tried));
+    about(&daemon, &id, probed)
 }
 
 #[derive(Deserialize)]
@@ -189,7 +197,13 @@ fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
         WishError::Journal(_) => (StatusCode::SERVICE_UNAVAILABLE, 69),
         WishError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, 75),
     };
-    refuse(status, exit, error.to_string())
+    let text = match &error {
+        WishError::NoSuch(id) => no_such(daemon, id),
+        // The name of its stream in the journal is nobody's but ours.
+        WishError::Refused { credential, why } if credential.is_fleet() => why.clone(),
+        _ => error.to_string(),
+    };
+    refuse(status, exit, text)
 }
 
 async fn resume_fleet(

@@ -5,7 +5,7 @@
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
 //! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
 //! ([`plan`]), who of the whole fleet may begin ([`fleet`]), and what
-//! comes of all that over the next months ([`forecast`]). [`story`] and [`view`] tell people.
+//! comes of all that over the next months ([`forecast`]). [`story`], [`view`] and [`spelling`] tell people.
 
 pub mod backoff;
 pub mod event;
@@ -22,6 +22,7 @@ pub mod plan;
 pub mod policy;
 pub mod proof;
 pub mod record;
+pub mod spelling;
 pub mod stage;
 pub mod story;
 pub mod view;

@@ -9,13 +9,19 @@ use super::stage::{Course, Stage};
 /// Whether `wish` makes sense for `record` now; `Err` says why not and what to do instead.
 pub fn admit(record: Option<&Record>, wish: &Wish) -> Result<(), String> {
     let Some(record) = record else {
-        return Err("nothing is known of this credential yet: see `rekeyd status`".to_owned());
+        return Err(
+            "nothing is known of this credential yet: `rekeyd status` shows what was seen of it".to_owned()
+        );
     };
     match wish {
         Wish::Rotate { pass, .. } => admit_rotate(record, *pass),
         Wish::Restore { .. } => admit_restore(record),
-        Wish::Unhold if record.hold.is_none() => Err("it is not held".to_owned()),
-        Wish::Resume if record.halt.is_none() => Err("it is not halted".to_owned()),
+        Wish::Unhold if record.hold.is_none() => {
+            Err(format!("it is not held, so there is nothing to lift: {}", see(record)))
+        }
+        Wish::Resume if record.halt.is_none() => {
+            Err(format!("it is not halted, so there is nothing to end: {}", see(record)))
+        }
         Wish::Hold { .. } | Wish::Unhold | Wish::Resume => Ok(()),
         Wish::Confirm => admit_confirm(record),
     }
@@ -35,20 +41,30 @@ fn admit_rotate(record: &Record, pass: Pass) -> Result<(), String> {
     match &record.stage {
         // Who asks again and means it more than before is heard.
         Stage::Settled { .. } if record.asked.as_ref().is_some_and(|asked| asked.pass.covers(pass)) => {
-            Err("a rotation is asked for already".to_owned())
+            Err(format!("a rotation is asked for already, and once is enough: {}", see(record)))
         }
         Stage::Settled { .. } => Ok(()),
-        stage => Err(format!("a rotation is under way (`{}`)", stage.phase())),
+        stage => Err(format!("a rotation is under way (`{}`): {}", stage.phase(), see(record))),
     }
 }
 
 fn admit_restore(record: &Record) -> Result<(), String> {
     match &record.stage {
         Stage::Provisioning { .. } | Stage::Soaking { course: Course::Forward, .. } => Ok(()),
-        Stage::Soaking { .. } | Stage::Restoring { .. } => Err("the old keys are back already".to_owned()),
-        Stage::Retiring { .. } => Err("it is too late: the old keys are being retired".to_owned()),
-        Stage::Delivering { .. } => Err("the delivery is not answered yet: try again in a moment".to_owned()),
-        stage => Err(format!("nothing was delivered (`{}`)", stage.phase())),
+        Stage::Soaking { .. } | Stage::Restoring { .. } => {
+            Err(format!("the old keys are back already: {}", see(record)))
+        }
+        Stage::Retiring { .. } => {
+            Err(format!("it is too late, the old keys are being retired: {}", see(record)))
+        }
+        Stage::Delivering { .. } => {
+            Err(format!("the delivery is not answered yet: try again in a moment; {}", see(record)))
+        }
+        stage => Err(format!(
+            "nothing was delivered (`{}`), so there is nothing to go back from: {}",
+            stage.phase(),
+            see(record)
+        )),
     }
 }
 
@@ -64,6 +80,11 @@ fn admit_confirm(record: &Record) -> Result<(), String> {
             | HaltReason::PinMismatch { .. },
         ) => Ok(()),
         Some(reason) => Err(format!("this halt ends differently: {}", reason.remedy(&record.credential))),
-        None => Err("nothing waits for a confirmation".to_owned()),
+        None => Err(format!("nothing waits for a confirmation: {}", see(record))),
     }
+}
+
+/// Where a person sees how things stand.
+fn see(record: &Record) -> String {
+    format!("`rekeyd status {}` shows how it stands", record.credential)
 }

@@ -190,7 +190,12 @@ impl Engine {
         }
         self.catch_up(fleet).await?;
         if fleet.halt.is_none() {
-            return Err(WishError::Refused { credential: id, why: "the fleet is not halted".to_owned() });
+            return Err(WishError::Refused {
+                credential: id,
+                why:
+                    "the fleet is not halted, so there is nothing to end: `rekeyd status` shows how it stands"
+                        .to_owned(),
+            });
         }
         self.write_fleet(fleet, lease, FleetEvent::Resumed { reason: reason.to_owned() }).await?;
         drop(turnstile);

@@ -33,7 +33,7 @@ async fn a_good_configuration_is_said_to_be_good() {
     let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
     let output = fleet.ask_again(&["check-config", "--online"], |output| output.status.code() == Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("1 tenants are well configured; the next checks are at"), "{text}");
+    assert!(text.contains("1 tenant is well configured\n1 tenant is looked at by `"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

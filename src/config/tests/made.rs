@@ -133,6 +133,9 @@ fn schedules_keep_local_time_over_the_change_of_the_clock() {
     // 02:30 does not exist on the day the clock goes forward: it runs at 03:00.
     let night = ["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"];
     check("0 30 2 * * *", "2026-03-28T00:00:00Z", night);
+    // A fraction of a second is not carried over to the ticks.
+    check("0 0 20 * * *", "2026-10-24T17:59:59.999Z", evening);
+    check("0 0 20 * * *", "2026-10-23T18:00:00.001Z", evening);
 }
 
 #[test]

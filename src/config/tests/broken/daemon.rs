@@ -55,7 +55,9 @@ fn unknown_keys_and_wrong_types() {
     );
     check(
         &[Daemon("version = 1", "version = \"unclosed NotARealSecret")],
-        &[r#"rekeyd.toml:1:35: error: this is not TOML: invalid basic string, expected `"`"#],
+        &[
+            r#"rekeyd.toml:1:35: error: this is not TOML: invalid basic string, expected `"`; a value is written `key = "value"`, the head of a section `[section]`"#,
+        ],
     );
 }
 
@@ -63,7 +65,9 @@ fn unknown_keys_and_wrong_types() {
 fn syntax_and_schedules() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\nversion = 1")],
-        &["rekeyd.toml:3:1: error: this is not TOML: duplicate key"],
+        &[
+            "rekeyd.toml:3:1: error: this is not TOML: duplicate key; a value is written `key = \"value\"`, the head of a section `[section]`",
+        ],
     );
     check(
         &[Daemon("\"one\"\n", "\"one\"\n[schedule]\ncron = \"*/5 * * * *\"\nzone = \"Europe/Berln\"")],
@@ -157,8 +161,8 @@ fn the_rules_of_the_fleet() {
             "\"one\"\n[fleet]\nfuse-percent = 100\nfirst-share-percent = 30\nhalt-percent = 100",
         )],
         &[
+            "rekeyd.toml:3:2: error: `second-share-percent` in `[fleet]` is 25: expected at least first-share-percent 30",
             "rekeyd.toml:4:16: warning: `fuse-percent` in `[fleet]` is 100; the fuse will never hold: the whole fleet may rotate in a day",
-            "rekeyd.toml:5:1: error: `second-share-percent` in `[fleet]` is 25: expected at least first-share-percent 30",
             "rekeyd.toml:6:16: warning: `halt-percent` in `[fleet]` is 100; no share of failures will ever halt the fleet",
         ],
     );
@@ -170,13 +174,14 @@ fn a_fuse_that_is_too_slow_for_the_fleet_is_noticed() {
     for number in 0..30 {
         let tenant = TENANT
             .replace("\"acme\"\n", &format!("\"acme-{number}\"\n"))
-            .replace("0c5f7d1f6a01", &format!("0c5f7d1f6b{number:02}"));
+            .replace("0c5f7d1f6a01", &format!("0c5f7d1f6b{number:02}"))
+            .replace("\"cirt\"", &format!("\"cirt-{number}\""));
         world.write(&format!("tenants.d/acme-{number}.toml"), &tenant, 0o644);
     }
     assert_eq!(
         world.messages(),
         [
-            "rekeyd.toml: warning: the fuse lets 1 rotations begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
+            "rekeyd.toml:3:2: warning: the fuse lets 1 rotations begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
         ]
     );
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::{Edit, TENANT, World};
 use crate::config::environment::Environment;
 use crate::config::secrets::Look;
-use crate::config::{document, keys, reader};
+use crate::config::{document, excerpt, keys, reader};
 
 /// Loads the edited folder and compares every word that is said of it.
 #[track_caller]
@@ -34,22 +34,37 @@ fn files_that_are_none() {
     };
     assert_eq!(
         said("rekeyd.toml", b"version = 1\n\xff"),
-        ["rekeyd.toml: error: line 2 of this file is no text (UTF-8)"]
+        ["rekeyd.toml:2:1: error: this is no text (UTF-8); save the file as UTF-8"]
     );
     let long = said("tenants.d/acme.toml", " ".repeat((1 << 20) + 1).as_bytes());
-    assert_eq!(long, ["tenants.d/acme.toml: error: this file is longer than 1 MiB"]);
+    assert_eq!(
+        long,
+        [
+            "tenants.d/acme.toml: error: this file is longer than 1 MiB; see whether it is another file: a configuration has some lines"
+        ]
+    );
     let world = World::new(&[]);
     fs::remove_file(world.path("rekeyd.toml")).unwrap();
-    assert_eq!(world.messages(), ["rekeyd.toml: error: this file cannot be read (entity not found)"]);
+    assert_eq!(
+        world.messages(),
+        [
+            "rekeyd.toml: error: this file cannot be read (entity not found); make it, or name another with `--config`"
+        ]
+    );
 }
 
 #[test]
 fn a_copied_tenant_is_noticed() {
     let world = World::new(&[]);
     world.write("tenants.d/zeta.toml", &TENANT.replace("\"acme\"\n", "\"zeta\"\n"), 0o644);
-    let expected = "tenants.d/zeta.toml:2:6: warning: `zeta/dataplane` has the same service instances as the tenant at \
-        tenants.d/acme.toml:2:6; if the file was copied, set the instances of this tenant";
-    assert_eq!(world.messages(), [expected]);
+    let warning = |line: &str, role: &str, first: &str| {
+        format!(
+            "tenants.d/zeta.toml:{line}: warning: `service-instance` in `[credential.keys.{role}]` is also that of \
+             `acme/dataplane`, at tenants.d/acme.toml:{first}: expected an instance of its own; each would take the \
+             other's keys for a stranger's: if the file was copied, set the instance of this tenant"
+        )
+    };
+    assert_eq!(world.messages(), [warning("18:30", "ciapi", "18:30"), warning("19:29", "cirt", "19:29")]);
     assert!(world.load().is_ok(), "it is allowed");
 }
 
@@ -83,6 +98,12 @@ proptest! {
             let message = problem.to_string();
             prop_assert!(!message.contains('\n'));
             prop_assert!(!message.contains("NotARealSecret"));
+            if let Some((line, column)) = problem.site.line_and_column() {
+                let line = text.lines().nth(line - 1).unwrap_or_default();
+                let (shown, caret) = excerpt::masked(line, column, &problem.found);
+                prop_assert!(!shown.contains("NotARealSecret"), "{shown}");
+                prop_assert!(caret <= shown.chars().count(), "{shown}");
+            }
         }
     }
 }

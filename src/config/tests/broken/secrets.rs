@@ -54,7 +54,7 @@ fn files() {
     check(
         &[Tenant("{ file = \"password\" }", "{ env = \"MISSING\" }")],
         &[
-            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names the environment variable `MISSING`, which is not set",
+            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names the environment variable `MISSING`, which is not set; set it for the daemon, or name a file",
         ],
     );
     check(
@@ -84,13 +84,13 @@ fn files() {
     check(
         &[File("password", "\n", 0o600)],
         &[
-            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` refers to an empty password",
+            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` refers to an empty password; write the password there",
         ],
     );
     check(
         &[NoFile("password")],
         &[
-            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `tenants.d/password`, which does not exist",
+            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `tenants.d/password`, which does not exist; put it there, or name where it is",
         ],
     );
 }
@@ -100,13 +100,13 @@ fn service_keys() {
     check(
         &[Tenant("{ file = \"password\" }", "{ file = \"..\" }")],
         &[
-            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `tenants.d/..`, which is no regular file",
+            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `tenants.d/..`, which is no regular file; name a file",
         ],
     );
     check(
         &[Tenant("{ file = \"password\" }", "{ file = \"/dev/zero\" }")],
         &[
-            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `/dev/zero`, which is no regular file",
+            "tenants.d/acme.toml:9:38: error: `password` in `[cloud-foundry.login]` names `/dev/zero`, which is no regular file; name a file",
         ],
     );
     check(

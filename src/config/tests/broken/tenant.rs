@@ -16,7 +16,7 @@ fn keys_and_ids() {
         &[Tenant("[dataspace]", "[datspace]")],
         &[
             "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `dataspace`, `cloud-foundry`, `files`, `credential`; did you mean `dataspace`?",
-            "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspace`, but there is no section `[dataspace]`",
+            "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspace`, but there is no section `[dataspace]`; add the section `[dataspace]`",
         ],
     );
     check(
@@ -41,7 +41,7 @@ fn keys_and_ids() {
     check(
         &[File("zeta.toml", "version = 1\nid = \"zeta\"\ncredential = []", 0o644)],
         &[
-            "tenants.d/zeta.toml:3:14: warning: tenant `zeta` has no credential: nothing of it will be rotated",
+            "tenants.d/zeta.toml:3:14: warning: tenant `zeta` has no credential: nothing of it will be rotated; add a section `[[credential]]`, or take the file out",
         ],
     );
     check(
@@ -107,7 +107,7 @@ fn addresses_and_times() {
     check(
         &[Tenant("version = 1", "version = 1\nschedule = { cron = \"0 0 0 1 * *\" }")],
         &[
-            "tenants.d/acme.toml:16:8: error: `lead` in `[[credential]]` is 30 days, but the schedule pauses for up to 31 days: expected a schedule that looks more often; a rotation could be missed",
+            "tenants.d/acme.toml:16:8: error: `lead` in `[[credential]]` is 30 days, but the schedule pauses for up to 31 days: expected a schedule that looks more often; no look may fall between the time a rotation is due and the end of its keys",
         ],
     );
 }
@@ -164,7 +164,7 @@ fn times_and_places() {
     check(
         &[Tenant("issuer = \"cloud-foundry\"", "issuer = \"file\"")],
         &[
-            "tenants.d/acme.toml:13:10: error: `issuer` in `[[credential]]` is `file`, but there is no section `[files]`",
+            "tenants.d/acme.toml:13:10: error: `issuer` in `[[credential]]` is `file`, but there is no section `[files]`; add the section `[files]`",
             "tenants.d/acme.toml:18:30: error: `service-instance` in `[credential.keys.ciapi]` means nothing to issuer `file`; take it out",
             "tenants.d/acme.toml:19:29: error: `service-instance` in `[credential.keys.cirt]` means nothing to issuer `file`; take it out",
         ],

@@ -1,0 +1,63 @@
+//! What somebody most likely meant by a word that is none of the known ones.
+
+use super::names::CredentialId;
+
+/// The one of `names` that `word` most likely meant.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    /// Two slips are a typing error; more are another word.
+    const SLIPS: usize = 2;
+    let near = names.into_iter().map(|name| (distance(word, name), name)).min()?;
+    (near.0 <= SLIPS && near.0 < word.chars().count()).then_some(near.1)
+}
+
+/// How many characters must be put in, taken out or replaced (Levenshtein).
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (at, character) in left.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(character != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// Says that nobody is called `word`, a tenant or `tenant/credential`, and who may be meant of `known`.
+pub fn no_such<'a>(word: &str, known: impl IntoIterator<Item = &'a CredentialId>) -> String {
+    let (mut ids, mut tenants) = (Vec::new(), Vec::new());
+    for id in known {
+        ids.push(id.to_string());
+        tenants.push(id.tenant.as_str());
+    }
+    let is_whole = word.contains('/');
+    let what = if is_whole { "credential" } else { "tenant" };
+    let near = if is_whole {
+        nearest(word, ids.iter().map(String::as_str))
+    } else {
+        nearest(word, tenants.iter().copied())
+    };
+    let near = near.map_or_else(String::new, |name| format!(" did you mean `{name}`?"));
+    let mark = if near.is_empty() { ";" } else { ":" };
+    format!("there is no {what} `{word}`{mark}{near} `rekeyd status` lists them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_understood_and_another_word_is_not() {
+        let known = ["acme/dataplane", "beta/dataplane"].map(|id| id.parse::<CredentialId>().unwrap());
+        let check = |word, expected| assert_eq!(no_such(word, &known), expected);
+        check("acm", "there is no tenant `acm`: did you mean `acme`? `rekeyd status` lists them");
+        check(
+            "acme/datplane",
+            "there is no credential `acme/datplane`: did you mean `acme/dataplane`? `rekeyd status` lists them",
+        );
+        check("gamma-corp", "there is no tenant `gamma-corp`; `rekeyd status` lists them");
+        assert_eq!(no_such("acme", []), "there is no tenant `acme`; `rekeyd status` lists them");
+    }
+}

@@ -1,0 +1,258 @@
+//! The folders in which commands are run: a configuration, a journal, and a daemon if need be.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use rekeyd::clock::{Clock as _, SystemClock};
+use rekeyd::config::environment::Environment;
+use rekeyd::config::load::load;
+use rekeyd::domain::event::Event;
+use rekeyd::domain::halt::HaltReason;
+use rekeyd::domain::key::{Key, KeySet};
+use rekeyd::domain::names::{KeyId, KeyName, Role};
+use rekeyd::domain::policy::Pin;
+use rekeyd::domain::{Timestamp, before};
+use rekeyd::journal::sqlite::SqliteJournal;
+use rekeyd::ports::{Draft, Journal as _};
+use tempfile::TempDir;
+
+/// Nothing listens on port 1.
+const DAEMON: &str = "\
+version = 1
+instance = \"one\"
+state-dir = \"state\"
+control-socket = \"control.sock\"
+
+[web]
+listen = \"\"
+
+[http]
+allow-http = true
+";
+
+const SERVICE_KEY: &str = r#"{"oauth": {"clientid": "sb-1!b1|dsi!b2", "clientsecret": "NotARealSecret",
+    "url": "http://127.0.0.1:1/api/v1/dsp/", "tokenurl": "http://127.0.0.1:1/oauth/token"}}"#;
+
+/// What no output may hold.
+pub(crate) const SECRET: &str = "NotARealSecret";
+
+const TENANT: &str = r#"version = 1
+id = "acme"
+
+[dataspace]
+service-key = { file = "dsi.json" }
+
+[cloud-foundry]
+api = "http://127.0.0.1:1"
+login = { user = "robot", password = { file = "password" } }
+
+[[credential]]
+name = "dataplane"
+issuer = "cloud-foundry"
+consumer = "dataspace"
+lead = "30 days"
+
+[credential.keys]
+ciapi = { service-instance = "6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a01" }
+cirt = { service-instance = "6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a02" }
+"#;
+
+/// A folder, and the daemon that runs in it.
+pub(crate) struct Ground {
+    folder: TempDir,
+    daemon: Option<Child>,
+}
+
+impl Ground {
+    /// The ground of this name.
+    pub(crate) fn named(name: &str) -> Self {
+        match name {
+            "nothing" => Self::nothing(),
+            "a configuration" => Self::configured(),
+            "a broken configuration" => Self::broken(),
+            "a journal" => Self::known(),
+            "a daemon" => Self::running(),
+            "a damaged journal" => Self::damaged(),
+            _ => panic!("there is no ground `{name}`"),
+        }
+    }
+
+    fn nothing() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), daemon: None }
+    }
+
+    /// A configuration that holds, of three tenants.
+    pub(crate) fn configured() -> Self {
+        let ground = Self::nothing();
+        fs::create_dir(ground.path("tenants.d")).unwrap();
+        ground.write("rekeyd.toml", DAEMON, 0o644);
+        for (id, digit) in [("acme", 'a'), ("beta", 'b'), ("gamma", 'c')] {
+            let text =
+                TENANT.replace("\"acme\"", &format!("\"{id}\"")).replace("f6a0", &format!("f6{digit}0"));
+            ground.write(&format!("tenants.d/{id}.toml"), &text, 0o644);
+        }
+        ground.write("tenants.d/dsi.json", SERVICE_KEY, 0o600);
+        ground.write("tenants.d/password", SECRET, 0o600);
+        ground
+    }
+
+    fn broken() -> Self {
+        let ground = Self::configured();
+        let text = TENANT.replace("[dataspace]", "[dataspace]\nsetle = \"5 min\"");
+        ground.write("tenants.d/acme.toml", &text.replace("\"cloud-foundry\"", "7"), 0o644);
+        ground
+    }
+
+    /// A journal that knows `acme`, settled, and `beta`, halted; of `gamma` it knows nothing.
+    fn known() -> Self {
+        let ground = Self::configured();
+        let environment = Environment::default();
+        let loaded = load(&ground.path("rekeyd.toml"), &environment).unwrap();
+        fs::create_dir(ground.path("state")).unwrap();
+        let path = ground.path("state/journal.db");
+        let now = SystemClock::new().now();
+        runtime().block_on(async {
+            let journal = SqliteJournal::open_alone(&path).unwrap();
+            for tenant in &loaded.config.tenants[..2] {
+                let policy = &tenant.credentials[0].policy;
+                let lease = journal.acquire(&tenant.id, "test", now, Duration::from_mins(1)).await.unwrap();
+                let lease = lease.unwrap();
+                let mut events = vec![adopted(&policy.pin, now)];
+                if tenant.id.as_str() == "beta" {
+                    events.push(Event::Halted(HaltReason::Indeterminate));
+                }
+                let mut follows = 0;
+                for event in events {
+                    let draft = Draft { at: now, credential: policy.credential.clone(), follows, event };
+                    follows = journal.append(&lease, draft).await.unwrap().sequence;
+                }
+                journal.release(&lease).await.unwrap();
+            }
+        });
+        ground
+    }
+
+    fn damaged() -> Self {
+        let ground = Self::known();
+        fs::write(ground.path("state/journal.db"), "this is no journal\n".repeat(300)).unwrap();
+        ground
+    }
+
+    fn running() -> Self {
+        let mut ground = Self::known();
+        let mut command = ground.rekeyd(&["run"]);
+        command.env("REKEYD__LOG__LEVEL", "off").stdout(Stdio::null()).stderr(Stdio::null());
+        ground.daemon = Some(command.spawn().unwrap());
+        let clock = SystemClock::new();
+        runtime().block_on(async {
+            while UnixStream::connect(ground.path("control.sock")).is_err() {
+                assert!(clock.monotonic() < Duration::from_secs(30), "the daemon listens");
+                clock.sleep(Duration::from_millis(20)).await;
+            }
+        });
+        ground
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+        self.chmod(name, mode);
+    }
+
+    pub(crate) fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn rekeyd(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rekeyd"));
+        command.args(arguments).current_dir(&self.folder).env_clear().stdin(Stdio::null());
+        // The help shows what the environment says, and is to be everybody's.
+        if !arguments.contains(&"--help") {
+            command.env("REKEYD_CONFIG", "rekeyd.toml");
+        }
+        command
+    }
+
+    /// Runs a command.
+    pub(crate) fn run(&self, variables: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
+        let output = self.rekeyd(arguments).envs(variables).output().unwrap();
+        for text in [&output.stdout, &output.stderr] {
+            let text = String::from_utf8_lossy(text);
+            assert!(!text.contains(SECRET), "{arguments:?} shows a secret: {text}");
+        }
+        output
+    }
+
+    /// `text` without what differs from one run to the next.
+    pub(crate) fn plain(&self, text: &[u8]) -> String {
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        timeless(&text.replace(&self.folder.path().display().to_string(), "[folder]"))
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            // It holds nothing that another process would miss.
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The keys in use are recognised: they are 40 days old, and so nowhere near due.
+fn adopted(pin: &Pin, now: Timestamp) -> Event {
+    let key = |role: Role| Key {
+        id: KeyId(format!("id-{role}")),
+        name: KeyName(format!("first-{role}")),
+        created_at: Some(before(now, Duration::from_hours(40 * 24))),
+        expires_at: None,
+    };
+    let live: KeySet = Role::ALL.into_iter().map(|role| (role, key(role))).collect();
+    Event::Adopted { live, generation: 0, pin: pin.clone(), others: BTreeMap::new() }
+}
+
+/// Dates and times as `[time]`: they differ, what stands around them does not.
+fn timeless(text: &str) -> String {
+    const SHAPES: [&str; 7] = [
+        "0000-00-00T00:00:00+00:00",
+        "00000000T000000Z",
+        "0000-00-00T00:00:00.000000000Z",
+        "0000-00-00T00:00:00Z",
+        "0000-00-00 00:00:00",
+        "0000-00-00 00:00",
+        "0000-00-00",
+    ];
+    let fits = |rest: &str, shape: &str| {
+        let mut letters = rest.chars();
+        shape.chars().all(|wanted| {
+            letters
+                .next()
+                .is_some_and(|found| if wanted == '0' { found.is_ascii_digit() } else { found == wanted })
+        })
+    };
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some(letter) = rest.chars().next() {
+        if let Some(shape) = SHAPES.iter().find(|shape| fits(rest, shape)) {
+            plain.push_str("[time]");
+            rest = &rest[shape.len()..];
+        } else {
+            plain.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    plain
+}
