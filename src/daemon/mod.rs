@@ -16,6 +16,7 @@ pub mod probing;
 pub mod protocol;
 mod reload;
 pub mod report;
+mod summary;
 pub mod triggers;
 pub mod web;
 
@@ -39,6 +40,7 @@ use crate::http::Http;
 use crate::logging::{self, Filter};
 use crate::metrics::Metrics;
 use assembly::Assembly;
+use summary::Digest;
 use triggers::{Metronome, Signals, TICK, Wake};
 
 /// What `rekeyd run` was told.
@@ -212,9 +214,11 @@ fn unwritten(engine: &Engine) -> bool {
 async fn turn(daemon: &Arc<Daemon>, mut metronome: Metronome, mut signals: Signals) {
     let longest = notify::watchdog().map_or(TICK, |pause| pause.min(TICK));
     let mut told = daemon.clock.monotonic();
+    let mut digest = Digest::new(daemon.clock.now());
     loop {
         daemon.turned();
         notify::alive();
+        daemon.digest(&mut digest);
         if daemon.clock.monotonic().saturating_sub(told) >= STATUS_PAUSE {
             notify::status(&daemon.summary());
             told = daemon.clock.monotonic();
@@ -304,30 +308,6 @@ impl Daemon {
             }
             () = told_to_stop(signals) => warn!("told twice: stopping at once; the journal knows where to go on"),
         }
-    }
-
-    /// One line on the whole fleet.
-    pub fn summary(&self) -> String {
-        let views = self.engine.views();
-        let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
-        let rotating =
-            statuses.iter().filter(|status| !status.is_settled() && status.phase != "unknown").count();
-        let person = statuses.iter().filter(|status| status.needs_person()).count();
-        let next = statuses.iter().filter_map(|status| Some((status.due_at?, &status.credential))).min();
-        let next = next.map_or_else(
-            || "none known".to_owned(),
-            |(at, id)| format!("`{id}` due {}", at.format("%Y-%m-%d %H:%M UTC")),
-        );
-        let halted = if self.engine.fleet().fleet.halt.is_some() { "the fleet is halted; " } else { "" };
-        let refused = if self.reload_refused.load(Ordering::Relaxed) {
-            "the last reload was refused, the configuration before it stays; "
-        } else {
-            ""
-        };
-        format!(
-            "{refused}{halted}{} credentials, {rotating} rotating, {person} need a person; next: {next}",
-            views.len()
-        )
     }
 }
 

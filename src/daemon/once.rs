@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::triggers::Signals;
 use super::{Daemon, End, report, told_to_stop, unwritten};
 
@@ -24,6 +26,7 @@ pub(super) async fn round(daemon: &Arc<Daemon>, mut signals: Signals) -> End {
     if !is_over {
         return End::Stopped;
     }
+    info!("the round is over: {}", daemon.summary());
     let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
     if statuses.iter().any(report::CredentialStatus::needs_person) {
         return End::NeedsPerson;

@@ -17,13 +17,14 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// Kinds of events with an identity of their own (`journalctl MESSAGE_ID=…`), and the page that says what to do.
 /// An identity never changes.
-const KINDS: [(&str, &str, Option<&str>); 7] = [
+const KINDS: [(&str, &str, Option<&str>); 8] = [
     ("begun", "a2cf9582cb36422cabb6c0b268f1a389", None),
     ("completed", "f2ac34dba0334e4cb6bee48bbcd90c6c", None),
     ("turned-back", "4922ae02a56c4155928857667e78e25b", None),
     ("halted", "06863d8e069e483cb208da7c7f2ced7b", Some("end-a-halt.md")),
     ("fleet-halted", "07073db33c9341fea33698eb64316d05", Some("end-a-halt.md")),
     ("reloaded", "957331189a5d4dfbab5c241d757f9471", None),
+    ("day", "e5387ee1431549f6b719f431eea0a7a0", None),
     ("reload-refused", "c1f6f651ea074deb9c2003965056457a", Some("install.md")),
 ];
 
