@@ -25,7 +25,13 @@ fn words(line: &str) -> Vec<String> {
         match letter {
             '"' => quoted = !quoted,
             ' ' if !quoted => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
-            '|' | '>' | '#' | ';' if !quoted => break,
+            '|' | '>' | '#' | ';' if !quoted => {
+                // `2>` is one mark.
+                if letter == '>' && word.parse::<u8>().is_ok() {
+                    word.clear();
+                }
+                break;
+            }
             letter => word.push(letter),
         }
     }

@@ -45,6 +45,19 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end.
+    pub const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Person,
+        Self::Unavailable,
+        Self::Later,
+        Self::Permission,
+        Self::Config,
+        Self::Unknown,
+    ];
+
     /// The number.
     pub fn code(self) -> u8 {
         match self {

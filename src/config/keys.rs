@@ -19,6 +19,13 @@ pub struct Key {
     pub doc: &'static str,
 }
 
+impl Key {
+    /// What may stand there, in words.
+    pub fn expectation(&self) -> String {
+        super::leaf::expectation(&self.form)
+    }
+}
+
 /// Whether a key may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
