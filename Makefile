@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb dist container kubernetes
+.PHONY: help demo tutorial test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb dist container kubernetes
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -9,6 +9,9 @@ setup:           ## install what the tests need (Debian packages), where it is m
 
 demo: setup      ## five tenants on the SAP sandbox, from overdue to rotated; KEEP=1 leaves it up
 	@deploy/scripts/demo
+
+tutorial: setup  ## every command of docs/tutorial.md, run; SHOW=1 prints what they say
+	@deploy/scripts/tutorial
 
 test: setup      ## every test
 	@deploy/scripts/test
