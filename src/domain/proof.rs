@@ -289,8 +289,13 @@ pub fn foreign_deployment(
     observation: &Observation,
     evidence: &Evidence,
 ) -> Option<Timestamp> {
-    let proven_at = evidence.deployed_at.map_or(evidence.reached_at, |at| at.max(evidence.reached_at));
-    let ours = after(proven_at, policy.settle + policy.deadline);
+    // Some consumers deploy when they are given keys, and so also when they are given them again.
+    let given_again = match &record.stage {
+        Stage::Retiring { retirement, .. } => retirement.change.undone_at(),
+        _ => None,
+    };
+    let known_at = given_again.max(evidence.deployed_at).max(Some(evidence.reached_at))?;
+    let ours = after(known_at, policy.settle + policy.deadline);
     let deployed_at = observation.content.known()?.deployed_at?;
     (record.asked_to_provision != Asking::No && deployed_at > ours).then_some(deployed_at)
 }

@@ -47,8 +47,24 @@ pub enum Change {
     Undo,
     /// It accepted that at this time.
     Undone(Timestamp),
-    /// A deployment was sought for the proof: what deploys the consumer from here on may be just that.
-    Sought,
+    /// A deployment was sought for the proof: what deploys the consumer from here on may be just that. Before that it
+    /// may have accepted the set in use again, at this time.
+    Sought(Option<Timestamp>),
+}
+
+impl Change {
+    /// When the consumer was given the set in use again.
+    pub(super) fn undone_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Undone(at) | Self::Sought(Some(at)) => Some(at),
+            Self::None | Self::Undo | Self::Sought(None) => None,
+        }
+    }
+
+    /// The same once a deployment was sought.
+    pub(super) fn sought(self) -> Self {
+        Self::Sought(self.undone_at())
+    }
 }
 
 /// How far the retirement is.

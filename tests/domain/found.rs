@@ -355,6 +355,22 @@ fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
     assert_eq!((count(&world, "delivered"), count(&world, "halted")), (1, 2), "{}", timeline(&world));
 }
 
+/// A consumer that deploys when it is given keys does so when it is given them again: that is nobody else's doing.
+#[test]
+fn a_deployment_by_what_is_given_again_is_our_own() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 100, |world| count(world, "delivered") == 2), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_secs(10));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    assert_eq!(count(&world, "halted"), 1, "{}", timeline(&world));
+}
+
 /// Somebody deploys the consumer when the first old key is about to go: with which keys, only the end of that tells.
 #[test]
 fn nothing_goes_while_somebody_deploys_the_consumer() {

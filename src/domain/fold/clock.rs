@@ -38,7 +38,7 @@ pub(super) fn set_back(record: &mut Record, at: Timestamp) {
             back(&mut retirement.evidence.renewed_at);
             retirement.last_gone_at.iter_mut().for_each(back);
             retirement.watch.iter_mut().for_each(|watch| watch_back(watch, at));
-            if let Change::Undone(time) = &mut retirement.change {
+            if let Change::Undone(time) | Change::Sought(Some(time)) = &mut retirement.change {
                 back(time);
             }
             if let Some(leaving) = &mut retirement.leaving {

@@ -298,7 +298,7 @@ fn retiring(
             // Where the proof is needed all the same, a run that a person starts will do.
             next.watch = Some(Watch { cannot_post: true, ..Watch::new(at, at, Baseline::default()) });
             next.cannot_redeploy = true;
-            next.change = Change::Sought;
+            next.change = next.change.sought();
         }
         Event::Rested { .. }
         | Event::Moving
@@ -317,7 +317,7 @@ fn retiring(
         }
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
         Event::Delivered { .. } if next.change == Change::Undo => next.change = Change::Undone(at),
-        Event::ProvisionSent => next.change = Change::Sought,
+        Event::ProvisionSent => next.change = next.change.sought(),
         Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => go_on(&mut next, wish),
         _ => return None,
     }
@@ -328,7 +328,7 @@ fn retiring(
 fn go_on(retirement: &mut Retirement, wish: &Wish) {
     if *wish == Wish::Confirm {
         // He says that what the consumer holds is right.
-        retirement.change = Change::Sought;
+        retirement.change = retirement.change.sought();
     }
     retirement.exclusion_failed = None;
     retirement.redelivered = false;

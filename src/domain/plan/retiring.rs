@@ -251,7 +251,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
     }
     // Who deployed it may have given it the old key that is to go with the fresh one in place of that which is gone: then it
     // would deploy without that, and the proof would say nothing of the other.
-    if retirement.change != Change::Sought
+    if !matches!(retirement.change, Change::Sought(_))
         && let Some(deployed_at) =
             foreign_deployment(sight.policy, sight.record, sight.observation, &retirement.evidence)
     {
@@ -279,7 +279,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             let plan = sight.seldom("no-deployment", text);
             return Some(plan.person("allow `dataspace.provision` until this rotation is over"));
         }
-        if let Change::Undone(at) = retirement.change {
+        if let Some(at) = retirement.change.undone_at() {
             // A run with what it held before would prove nothing, and here a few minutes more do no harm.
             let taken_over = after(at, sight.policy.settle + sight.policy.deadline);
             if sight.now < taken_over {
