@@ -1,7 +1,8 @@
 //! The decisions, and nothing else.
 //!
 //! No input, no output, no clock, no chance: what is here is data and functions of data. Read in this order: the
-//! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`]), what can be seen
+//! words ([`names`], [`key`], [`window`], [`policy`]), where a rotation stands ([`stage`],
+//! [`retirement`]), what can be seen
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
 //! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
 //! ([`plan`]), who of the whole fleet may begin ([`fleet`]), and what
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod policy;
 pub mod proof;
 pub mod record;
+pub mod retirement;
 pub mod spelling;
 pub mod stage;
 pub mod story;

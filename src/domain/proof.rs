@@ -12,7 +12,8 @@ use super::names::{KeyId, KeyName, Role};
 use super::observation::{Observation, Verdict};
 use super::policy::{Pin, Policy, Provision};
 use super::record::{Asking, Record};
-use super::stage::{Retirement, Stage};
+use super::retirement::Retirement;
+use super::stage::Stage;
 use super::{Timestamp, after};
 
 /// One condition of a deletion.

@@ -14,7 +14,8 @@ use rekeyd::domain::plan::looks;
 use rekeyd::domain::policy::{Policy, Provision};
 use rekeyd::domain::proof::{Gate, RetireProof, UndeliveredProof, renewals_since_gone, soak_gates};
 use rekeyd::domain::record::{Asking, Halt, Hold, Record};
-use rekeyd::domain::stage::{Phase, Retirement, Stage};
+use rekeyd::domain::retirement::Retirement;
+use rekeyd::domain::stage::{Phase, Stage};
 use rekeyd::domain::{Timestamp, after};
 
 use super::policy;

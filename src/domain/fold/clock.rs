@@ -5,7 +5,8 @@
 use crate::domain::Timestamp;
 use crate::domain::evidence::Watch;
 use crate::domain::record::Record;
-use crate::domain::stage::{Change, Stage};
+use crate::domain::retirement::Change;
+use crate::domain::stage::Stage;
 
 /// Takes every instant of `record` that is later than `at` back to `at`. A hold ends when its person said, and what
 /// is news is told by the consumer's clock.

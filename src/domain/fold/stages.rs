@@ -10,7 +10,8 @@ use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
 use crate::domain::record::Record;
-use crate::domain::stage::{Change, Course, Leaving, Retirement, Stage};
+use crate::domain::retirement::{Change, Leaving, Retirement};
+use crate::domain::stage::{Course, Stage};
 
 /// Renews the evidence in place; `false` for any other event and any other stage.
 pub(super) fn renew(stage: &mut Stage, entry: &Entry) -> bool {

@@ -12,7 +12,8 @@ use crate::domain::policy::Provision;
 use crate::domain::proof::{
     Gate, Permit, RetireProof, can_exclude, foreign_deployment, renewals_since_gone, soak_gates,
 };
-use crate::domain::stage::{Change, Course, Leaving, Phase, Retirement, Stage};
+use crate::domain::retirement::{Change, Leaving, Retirement};
+use crate::domain::stage::{Course, Phase, Stage};
 use crate::domain::{Timestamp, after};
 
 pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, course: &Course) -> Plan {
