@@ -1,5 +1,5 @@
 # One target per job of the CI, so that a person runs what it runs. Each ends with one line that holds its figures.
-.PHONY: help demo tutorial test check bench fmt setup coverage storm simulate guards fuzz model kill systemd deb dist container kubernetes
+.PHONY: help demo tutorial test check bench fmt setup coverage storm simulate guards fuzz model kill systemd observe deb dist container kubernetes
 
 help:            ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,6 +42,9 @@ model:           ## every state that faults and people can bring about; ONLY='no
 
 systemd: setup   ## as a service of a real systemd, in containers of Debian 12 and 13; SUITES=trixie for one of them
 	@deploy/scripts/systemd
+
+observe: setup   ## alerts of a real rekeyd through Debian's Prometheus and Alertmanager to a webhook, and their end
+	@deploy/scripts/observe
 
 deb: setup       ## the Debian packages, for systemd 253 and later and for Debian 12
 	@deploy/scripts/deb
