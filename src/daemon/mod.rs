@@ -187,6 +187,7 @@ async fn raise(
             info!("`{}` goes on where it was: `{}`", record.credential, record.phase());
         }
     }
+    metrics.started(clock.now());
     metrics.reloaded(clock.now(), true);
     let daemon = Daemon {
         engine,

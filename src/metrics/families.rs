@@ -179,6 +179,7 @@ pub(super) struct Process {
     pub(super) triggers_ignored: IntCounterVec,
     pub(super) checks: IntCounterVec,
     pub(super) check_failures: IntCounterVec,
+    pub(super) started: Gauge,
     pub(super) last_tick: Gauge,
     pub(super) tick_delay: Histogram,
     pub(super) panics: IntCounter,
@@ -200,6 +201,10 @@ impl Process {
                 "rekeyd_check_failures_total",
                 "Checks of a tenant in which something could not be seen.",
                 &["tenant"],
+            ),
+            started: shop.gauge(
+                "rekeyd_start_timestamp_seconds",
+                "When the daemon was started, by its own clock at that time.",
             ),
             last_tick: shop.gauge(
                 "rekeyd_scheduler_last_tick_timestamp_seconds",

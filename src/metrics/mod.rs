@@ -290,6 +290,12 @@ impl Metrics {
         self.process.tick_delay.observe(late.as_secs_f64());
     }
 
+    /// The daemon has started, and wakes the engine without waiting for a tick.
+    pub fn started(&self, now: Timestamp) {
+        self.process.started.set(seconds(now));
+        self.process.last_tick.set(seconds(now));
+    }
+
     /// A configuration was loaded, or refused.
     pub fn reloaded(&self, now: Timestamp, accepted: bool) {
         self.records.reload_successful.set(i64::from(accepted));

@@ -68,6 +68,26 @@ async fn promtool_accepts_the_exposition() {
     );
 }
 
+/// The instant of the start that the daemon tells.
+async fn started(pages: &str) -> f64 {
+    let text = scrape(pages).await;
+    let value = text.lines().find_map(|line| line.strip_prefix("rekeyd_start_timestamp_seconds "));
+    value.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_moves_its_instant_and_a_reload_does_not() {
+    let scenario = quick(Scenario::of([TenantPlan::new("young").aged(20).with(prompt())]));
+    let fleet = Fleet::new(scenario.kindly(), Knobs::default()).await;
+    let rekeyd = fleet.start().await;
+    let first = started(&rekeyd.pages()).await;
+    assert_eq!(fleet.ask(&["reload"]).status.code(), Some(0));
+    assert!(started(&rekeyd.pages()).await <= first, "a reload is no start");
+    assert!(rekeyd.stop().await.success());
+    let rekeyd = fleet.start().await;
+    assert!(started(&rekeyd.pages()).await > first, "a start is one");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_answer_and_change_nothing() {
     let fleet = Fleet::new(one(prompt()), Knobs { soak: "1 h", ..Knobs::default() }).await;
