@@ -81,6 +81,11 @@ async fn a_start_moves_its_instant_and_a_reload_does_not() {
     let fleet = Fleet::new(scenario.kindly(), Knobs::default()).await;
     let rekeyd = fleet.start().await;
     let first = started(&rekeyd.pages()).await;
+    let text = scrape(&rekeyd.pages()).await;
+    assert!(
+        !text.contains("\nrekeyd_scheduler_last_tick_timestamp_seconds 0\n"),
+        "a start is a tick: {text}"
+    );
     assert_eq!(fleet.ask(&["reload"]).status.code(), Some(0));
     assert!(started(&rekeyd.pages()).await <= first, "a reload is no start");
     assert!(rekeyd.stop().await.success());
