@@ -257,3 +257,67 @@ fn every_page_of_the_reference_is_linked() {
         assert!(readme.contains(&format!("(docs/reference/{name})")), "`{name}` is not in the README");
     }
 }
+
+// ---- http.md
+
+const HTTP: &str = "\
+# HTTP
+
+At `[web] listen`, read-only: nothing over HTTP changes anything, and nothing that it shows holds a secret or a client id. Whoever
+can connect can read, so it listens on this machine alone unless told otherwise.
+
+| path | answer |
+|---|---|
+| `/metrics` | the metrics in the text format 0.0.4 ([metrics.md](metrics.md)); always 200 |
+| `/-/healthy` | 200 while the main loop moves, else 503 with the reason; what fails outside, such as SAP, is no matter of health |
+| `/-/ready` | 200 from the moment on when configuration, journal, control socket and this listener are up; 503 while it stops |
+| `/api/v1/status` | the document below, as `rekeyd status --json` prints it |
+| `/` | a plain page for people |
+
+Every other path is answered with 404 and the list of these.
+
+## The status
+
+Instants are RFC 3339 in UTC; what is unknown is `null`. `schema` grows when a field changes its meaning; fields may be added
+without that. This part is written from the program's sources.
+
+";
+
+/// The fields of a structure, each with its description, from its source.
+fn fields(file: &str, structure: &str) -> String {
+    let text = read(file);
+    let start = text.find(&format!("pub struct {structure} {{")).unwrap();
+    let mut rows = format!("### {structure}\n\n| field | what |\n|---|---|\n");
+    let mut about = String::new();
+    for line in text[start..].lines().skip(1).take_while(|line| *line != "}") {
+        let line = line.trim();
+        if let Some(words) = line.strip_prefix("/// ") {
+            about = format!("{about} {words}").trim().to_owned();
+        } else if let Some(rest) = line.strip_prefix("pub ") {
+            writeln!(rows, "| `{}` | {} |", rest.split(':').next().unwrap(), std::mem::take(&mut about))
+                .unwrap();
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_page_over_http_and_every_field_of_the_status_is_described() {
+    let report = "src/daemon/report.rs";
+    let fleet = "src/daemon/fleet_status.rs";
+    let structures = [
+        (report, "Status"),
+        (fleet, "FleetStatus"),
+        (fleet, "EmergencyStatus"),
+        (report, "CredentialStatus"),
+        (report, "KeyStatus"),
+        (report, "HaltStatus"),
+    ];
+    let tables: Vec<String> = structures.iter().map(|(file, name)| fields(file, name)).collect();
+    is("http.md", &format!("{HTTP}{}", tables.join("\n")));
+    let web = read("src/daemon/web.rs");
+    let routes: BTreeSet<&str> =
+        web.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let paths: BTreeSet<String> = rows("http.md").into_iter().filter(|row| row.starts_with('/')).collect();
+    assert_eq!(paths, routes.into_iter().map(str::to_owned).collect());
+}

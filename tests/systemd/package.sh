@@ -47,6 +47,7 @@ package() {
   expect "… as a new process" not has MainPID "$pid"
   expect "… with the operator's configuration" cx grep -q ca-file /etc/rekeyd/rekeyd.toml
   expect "… and completes it: one rotation, not two" rotates acme 5
+  in_each_stage
   cx systemctl stop rekeyd
   expect "an upgrade of what is stopped succeeds" dpkg_install 0.0.1
   expect "… and does not start it" has ActiveState inactive
