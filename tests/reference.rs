@@ -292,7 +292,8 @@ fn fields(file: &str, structure: &str) -> String {
     for line in text[start..].lines().skip(1).take_while(|line| *line != "}") {
         let line = line.trim();
         if let Some(words) = line.strip_prefix("/// ") {
-            about = format!("{about} {words}").trim().to_owned();
+            let gap = if about.is_empty() { "" } else { " " };
+            write!(about, "{gap}{words}").unwrap();
         } else if let Some(rest) = line.strip_prefix("pub ") {
             writeln!(rows, "| `{}` | {} |", rest.split(':').next().unwrap(), std::mem::take(&mut about))
                 .unwrap();
