@@ -178,7 +178,10 @@ async fn follow(common: &Common, daemon: &Daemon, credential: &CredentialId, wis
     if wait {
         return watch::watch(common, daemon, credential, from).await;
     }
-    say(common, &format!("`{credential}`: taken down; `rekeyd status {credential}` shows what comes of it"));
+    say(
+        common,
+        &format!("`{credential}`: it is written down; `rekeyd status {credential}` shows what comes of it"),
+    );
     Exit::Done
 }
 

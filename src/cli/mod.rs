@@ -1,5 +1,8 @@
 //! What a person can ask. One file per family of commands.
 
+#[macro_use]
+mod out;
+
 mod ask;
 mod check;
 mod client;

@@ -45,7 +45,9 @@ enum File {
 }
 
 pub(super) fn completions(asked: &Completions) -> Exit {
-    clap_complete::generate(asked.shell, &mut Command::command(), "rekeyd", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(asked.shell, &mut Command::command(), "rekeyd", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Exit::Done
 }
 

@@ -51,6 +51,9 @@ pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
         .iter()
         .map(|status| {
             let mut what = status.reason.clone().unwrap_or_default();
+            if let Some(held) = held(status) {
+                what = format!("held ({held}); {what}");
+            }
             if let Some(halt) = &status.halt {
                 what = format!("{}: {}", halt.code, halt.reason);
             }
@@ -65,6 +68,12 @@ pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
         })
         .collect();
     table(&["CREDENTIAL", "PHASE", "DUE", "ENDS", "EVIDENCE", "NOW"], &rows)
+}
+
+/// The hold that is in force, and its end.
+fn held(status: &CredentialStatus) -> Option<String> {
+    let reason = status.hold.as_ref()?;
+    Some(status.hold_until.map_or_else(|| reason.clone(), |until| format!("{reason}, until {}", time(until))))
 }
 
 /// One credential, in full.
@@ -90,7 +99,7 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
     add("consumer", status.consumer.clone());
     add("rotation", status.rotation.clone());
     add("now", status.reason.clone());
-    add("held", status.hold.clone());
+    add("held", held(status));
     add("first cause", status.cause.clone());
     add("last success", status.last_success_at.map(time));
     add("turned back", status.turned_back.clone());

@@ -27,7 +27,8 @@ pub(super) async fn round(daemon: &Arc<Daemon>, mut signals: Signals) -> End {
         return End::Stopped;
     }
     info!("the round is over: {}", daemon.summary());
-    let statuses: Vec<_> = views.iter().map(report::CredentialStatus::of).collect();
+    let statuses: Vec<_> =
+        views.iter().map(|view| report::CredentialStatus::of(view, daemon.clock.now())).collect();
     if statuses.iter().any(report::CredentialStatus::needs_person) {
         return End::NeedsPerson;
     }

@@ -105,8 +105,11 @@ pub struct CredentialStatus {
     pub checked_at: Option<Timestamp>,
     /// The halt.
     pub halt: Option<HaltStatus>,
-    /// The hold, in the operator's words.
+    /// The hold that is in force, in the operator's words.
     pub hold: Option<String>,
+    /// When it ends by itself.
+    #[serde(default)]
+    pub hold_until: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
     /// The first cause of them.
@@ -127,14 +130,14 @@ impl Status {
             daemon: env!("CARGO_PKG_VERSION").to_owned(),
             at: now,
             fleet: FleetStatus::of(engine, now),
-            credentials: engine.views().iter().map(CredentialStatus::of).collect(),
+            credentials: engine.views().iter().map(|view| CredentialStatus::of(view, now)).collect(),
         }
     }
 }
 
 impl CredentialStatus {
     /// The status of one credential.
-    pub fn of(view: &View) -> Self {
+    pub fn of(view: &View, now: Timestamp) -> Self {
         let consumer = view.observation.as_ref().and_then(|seen| match &seen.status {
             Seen::Yes(status) => Some(status.word.clone()),
             Seen::Unknown(failure) => Some(format!("unknown ({})", failure.class.as_str())),
@@ -162,6 +165,7 @@ impl CredentialStatus {
             checked_at: view.checked_at,
             halt: None,
             hold: None,
+            hold_until: None,
             failures: 0,
             cause: None,
             last_ended_at: None,
@@ -169,12 +173,12 @@ impl CredentialStatus {
             last_success_at: None,
         };
         if let Some(record) = &view.record {
-            status.fill(view, record);
+            status.fill(view, record, now);
         }
         status
     }
 
-    fn fill(&mut self, view: &View, record: &Record) {
+    fn fill(&mut self, view: &View, record: &Record, now: Timestamp) {
         self.phase = record.phase().to_string();
         self.stage = record.stage.phase().to_string();
         self.since = Some(record.entered_at);
@@ -207,7 +211,10 @@ impl CredentialStatus {
             remedy: halt.reason.remedy(&record.credential),
             since: halt.at,
         });
-        self.hold = record.hold.as_ref().map(|hold| hold.reason.clone());
+        if let Some(hold) = record.hold.as_ref().filter(|_| record.is_held(now)) {
+            self.hold = Some(hold.reason.clone());
+            self.hold_until = hold.until;
+        }
         self.failures = record.trouble.failures;
         self.cause = record.trouble.first.as_ref().map(|failure| failure.cause.clone());
         self.last_ended_at = record.outcome.as_ref().map(|outcome| outcome.at);

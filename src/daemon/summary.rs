@@ -38,7 +38,8 @@ impl Daemon {
     }
 
     fn statuses(&self) -> Vec<CredentialStatus> {
-        self.engine.views().iter().map(CredentialStatus::of).collect()
+        let now = self.clock.now();
+        self.engine.views().iter().map(|view| CredentialStatus::of(view, now)).collect()
     }
 }
 

@@ -1,20 +1,21 @@
 //! What a person may ask for, and when.
 
+use super::Timestamp;
 use super::event::Wish;
 use super::fleet::Pass;
 use super::halt::HaltReason;
 use super::record::Record;
 use super::stage::{Course, Stage};
 
-/// Whether `wish` makes sense for `record` now; `Err` says why not and what to do instead.
-pub fn admit(record: Option<&Record>, wish: &Wish) -> Result<(), String> {
+/// Whether `wish` makes sense for `record` at `now`; `Err` says why not and what to do instead.
+pub fn admit(record: Option<&Record>, wish: &Wish, now: Timestamp) -> Result<(), String> {
     let Some(record) = record else {
         return Err(
             "nothing is known of this credential yet: `rekeyd status` shows what was seen of it".to_owned()
         );
     };
     match wish {
-        Wish::Rotate { pass, .. } => admit_rotate(record, *pass),
+        Wish::Rotate { pass, .. } => admit_rotate(record, *pass, now),
         Wish::Restore { .. } => admit_restore(record),
         Wish::Unhold if record.hold.is_none() => {
             Err(format!("it is not held, so there is nothing to lift: {}", see(record)))
@@ -27,7 +28,7 @@ pub fn admit(record: Option<&Record>, wish: &Wish) -> Result<(), String> {
     }
 }
 
-fn admit_rotate(record: &Record, pass: Pass) -> Result<(), String> {
+fn admit_rotate(record: &Record, pass: Pass, now: Timestamp) -> Result<(), String> {
     if let Some(halt) = &record.halt {
         return Err(format!(
             "it is halted ({}): {}",
@@ -35,7 +36,7 @@ fn admit_rotate(record: &Record, pass: Pass) -> Result<(), String> {
             halt.reason.remedy(&record.credential)
         ));
     }
-    if let Some(hold) = &record.hold {
+    if let Some(hold) = record.hold.as_ref().filter(|_| record.is_held(now)) {
         return Err(format!("it is held ({}): `rekeyd unhold {}` first", hold.reason, record.credential));
     }
     match &record.stage {

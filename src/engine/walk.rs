@@ -221,7 +221,7 @@ impl Engine {
 
     async fn take_wishes(&self, desk: &Desk, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
         for Asked { wish, answer } in desk.take_inbox() {
-            let admitted = wish::admit(hand.record.as_deref(), &wish);
+            let admitted = wish::admit(hand.record.as_deref(), &wish, self.clock.now());
             let result = match admitted {
                 Ok(()) => self.write(unit, hand, Event::Wished(wish)).await.map_err(WishError::from),
                 Err(why) => Err(WishError::Refused { credential: unit.policy.credential.clone(), why }),

@@ -63,3 +63,18 @@ fn at_once(paths: &[PathBuf], each: impl Fn(&Path) -> Result<(), String> + Sync)
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     })
 }
+
+/// `rekeyd … | head` ends when `head` does.
+#[test]
+fn a_reader_that_has_gone_ends_a_command_without_a_word() {
+    for arguments in [&["man"][..], &["schema", "tenant"], &["completions", "bash"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rekeyd"));
+        let output =
+            command.args(arguments).stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{arguments:?}: {} {said}", output.status);
+    }
+}

@@ -66,3 +66,14 @@ fn each_gate_says_why_it_is_closed_and_when_it_opens() {
     world.policy.limits.keys_per_role = 1;
     assert_eq!(shown(&gates(&mut world), "room"), (false, "1 of 1 keys per role exist".to_owned(), false));
 }
+
+/// A hold that is over is none.
+#[test]
+fn a_hold_that_is_over_refuses_no_rotation() {
+    let mut world = settled();
+    let until = after(world.now, Duration::from_mins(1));
+    world.wish(Wish::Hold { until: Some(until), reason: "audit".to_owned() }).unwrap();
+    assert!(world.wish(rotate(Pass::default())).unwrap_err().contains("held (audit)"));
+    world.now = until;
+    world.wish(rotate(Pass::default())).unwrap();
+}

@@ -171,7 +171,7 @@ impl World {
     }
 
     pub(crate) fn wish(&mut self, wish: Wish) -> Result<(), String> {
-        rekeyd::domain::wish::admit(self.record.as_ref(), &wish)?;
+        rekeyd::domain::wish::admit(self.record.as_ref(), &wish, self.now)?;
         self.write(Event::Wished(wish));
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Play<'_> {
             Asked::Confirm | Asked::ConfirmWrongly => Wish::Confirm,
         };
         let record = self.host(host).record.clone();
-        if wish::admit(record.as_deref(), &wish).is_err() || !self.does_as_asked(host, asked) {
+        if wish::admit(record.as_deref(), &wish, stamp(now)).is_err() || !self.does_as_asked(host, asked) {
             return false;
         }
         self.tell(|_| format!("somebody asks: {asked:?}"));
