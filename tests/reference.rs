@@ -147,11 +147,10 @@ where they are: `{ file = \"…\" }`, `{ credential = \"…\" }` of systemd, `{ 
 ";
 
 fn section(keys: &[Key], path: &str, text: &mut String) {
-    let is_section = |key: &&Key| matches!(key.form, Form::Table(_) | Form::Tables(_));
-    if keys.iter().any(|key| !is_section(&key)) {
+    if keys.iter().any(|key| key.section(path).is_none()) {
         text.push_str("| key | what may stand there | default | what it is for |\n|---|---|---|---|\n");
     }
-    for key in keys.iter().filter(|key| !is_section(key)) {
+    for key in keys.iter().filter(|key| key.section(path).is_none()) {
         let default = match key.need {
             Need::Required(_) => "required".to_owned(),
             Need::Optional(_) => "none".to_owned(),
@@ -160,15 +159,9 @@ fn section(keys: &[Key], path: &str, text: &mut String) {
         let (form, what) = (cell(&key.expectation()), cell(key.doc));
         writeln!(text, "| `{}` | {form} | {default} | {what} |", key.name).unwrap();
     }
-    for key in keys.iter().filter(is_section) {
-        let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
-        let (head, inner) = match key.form {
-            Form::Table(inner) => (format!("[{path}]"), inner),
-            Form::Tables(inner) => (format!("[[{path}]]"), inner),
-            _ => unreachable!("only sections are left"),
-        };
-        writeln!(text, "\n### `{head}`\n\n{}\n", key.doc).unwrap();
-        section(inner, &path, text);
+    for (key, inner) in keys.iter().filter_map(|key| Some((key, key.section(path)?))) {
+        writeln!(text, "\n### `{}`\n\n{}\n", inner.head, key.doc).unwrap();
+        section(inner.keys, &inner.path, text);
     }
 }
 

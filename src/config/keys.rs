@@ -24,6 +24,28 @@ impl Key {
     pub fn expectation(&self) -> String {
         super::leaf::expectation(&self.form)
     }
+
+    /// The section that it opens below `path`; `None` for a value.
+    pub fn section(&self, path: &str) -> Option<Section> {
+        let (open, inner, close) = match self.form {
+            Form::Table(inner) => ("[", inner, "]"),
+            Form::Tables(inner) => ("[[", inner, "]]"),
+            _ => return None,
+        };
+        let path = if path.is_empty() { self.name.to_owned() } else { format!("{path}.{}", self.name) };
+        Some(Section { head: format!("{open}{path}{close}"), path, keys: inner })
+    }
+}
+
+/// A section of a file.
+#[derive(Debug)]
+pub struct Section {
+    /// How it is opened, with its brackets.
+    pub head: String,
+    /// The names down to it.
+    pub path: String,
+    /// What stands in it.
+    pub keys: &'static [Key],
 }
 
 /// Whether a key may be left out.

@@ -2,7 +2,7 @@
 
 use roff::{Inline, Roff, bold, italic, roman};
 
-use super::keys::{self, Form, Key, Need};
+use super::keys::{self, Key, Need};
 use super::leaf::expectation;
 
 /// The page, in the language of `man`.
@@ -29,22 +29,15 @@ pub fn render() -> String {
 
 /// Values first: what stands below the head of a section belongs to that section.
 fn section(keys: &[Key], path: &str, page: &mut Roff) {
-    let is_section = |key: &&Key| matches!(key.form, Form::Table(_) | Form::Tables(_));
-    for key in keys.iter().filter(|key| !is_section(key)) {
+    for key in keys.iter().filter(|key| key.section(path).is_none()) {
         page.control("TP", []);
         page.text([bold(key.name), roman(" = "), italic(expectation(&key.form).replace('`', ""))]);
         page.text(doc(key));
     }
-    for key in keys.iter().filter(is_section) {
-        let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
-        let (head, inner) = match key.form {
-            Form::Table(inner) => (format!("[{path}]"), inner),
-            Form::Tables(inner) => (format!("[[{path}]]"), inner),
-            _ => unreachable!("only sections are left"),
-        };
-        page.control("SS", [head.as_str()]);
+    for (key, inner) in keys.iter().filter_map(|key| Some((key, key.section(path)?))) {
+        page.control("SS", [inner.head.as_str()]);
         page.text([roman(key.doc.replace('`', ""))]);
-        section(inner, &path, page);
+        section(inner.keys, &inner.path, page);
     }
 }
 

@@ -25,21 +25,14 @@ pub fn render() -> String {
 
 /// Values first: in TOML a key after the head of a section belongs to that section.
 fn section(keys: &[Key], path: &str, text: &mut String) {
-    let is_section = |key: &&Key| matches!(key.form, Form::Table(_) | Form::Tables(_));
-    for key in keys.iter().filter(|key| !is_section(key)) {
+    for key in keys.iter().filter(|key| key.section(path).is_none()) {
         value(key, text);
     }
-    for key in keys.iter().filter(is_section) {
-        let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+    for (key, inner) in keys.iter().filter_map(|key| Some((key, key.section(path)?))) {
         text.push('\n');
         prose(key.doc, text);
-        let (head, inner) = match key.form {
-            Form::Table(inner) => (format!("#[{path}]\n"), inner),
-            Form::Tables(inner) => (format!("#[[{path}]]\n"), inner),
-            _ => unreachable!("only sections are left"),
-        };
-        text.push_str(&head);
-        section(inner, &path, text);
+        text.extend(["#", &inner.head, "\n"]);
+        section(inner.keys, &inner.path, text);
     }
 }
 

@@ -27,9 +27,7 @@ pub(super) async fn round(daemon: &Arc<Daemon>, mut signals: Signals) -> End {
         return End::Stopped;
     }
     info!("the round is over: {}", daemon.summary());
-    let statuses: Vec<_> =
-        views.iter().map(|view| report::CredentialStatus::of(view, daemon.clock.now())).collect();
-    if statuses.iter().any(report::CredentialStatus::needs_person) {
+    if daemon.statuses().iter().any(report::CredentialStatus::needs_person) {
         return End::NeedsPerson;
     }
     let blind = views.iter().any(|view| view.observation.as_ref().is_none_or(|seen| seen.blind > 0));

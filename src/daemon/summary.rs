@@ -37,7 +37,8 @@ impl Daemon {
         }
     }
 
-    fn statuses(&self) -> Vec<CredentialStatus> {
+    /// Every credential, as it stands.
+    pub(super) fn statuses(&self) -> Vec<CredentialStatus> {
         let now = self.clock.now();
         self.engine.views().iter().map(|view| CredentialStatus::of(view, now)).collect()
     }

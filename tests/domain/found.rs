@@ -307,17 +307,23 @@ fn a_change_of_the_consumer_that_comes_between_two_tries_of_a_deletion_is_proven
     assert_eq!(count(&world, "halted"), 1, "{}", timeline(&world));
 }
 
+/// The first old key is gone, and somebody deploys the consumer: that halts.
+fn changed_before_exclusion(policy: Policy) -> World {
+    let mut world = World::new(policy, 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    world
+}
+
 /// The first old key is gone, and before the proof by exclusion somebody gives the consumer other keys: with the fresh `ciapi`
 /// and the old `cirt` it would deploy, and lose the `cirt`.
 #[test]
 fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone() {
     // A consumer that may take its time with what it is given.
     let policy = Policy { deadline: Duration::from_hours(30), ..policy() };
-    let mut world = World::new(policy.clone(), 1, 0, Manners::default());
-    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
-    world.now = after(world.now, Duration::from_hours(1));
-    world.deployed_at = world.now;
-    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let mut world = changed_before_exclusion(policy.clone());
     let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
     assert_eq!(halt, Some("consumer-changed"));
     assert_eq!((count(&world, "delivered"), count(&world, "provisioned")), (1, 1), "{}", timeline(&world));
@@ -338,11 +344,7 @@ fn a_change_of_the_consumer_before_the_proof_by_exclusion_is_noticed_and_undone(
 /// The same where the consumer has no endpoint to be given keys again: a person enters them, and what he says counts.
 #[test]
 fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
-    let mut world = World::new(policy(), 1, 0, Manners::default());
-    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
-    world.now = after(world.now, Duration::from_hours(1));
-    world.deployed_at = world.now;
-    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let mut world = changed_before_exclusion(policy());
     world.script.plan("deliver", 0, 1, How::Refused(Failure::new(Class::NotFound, "no such endpoint")));
     world.wish(Wish::Resume).unwrap();
     assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
@@ -358,11 +360,7 @@ fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
 /// A consumer that deploys when it is given keys does so when it is given them again: that is nobody else's doing.
 #[test]
 fn a_deployment_by_what_is_given_again_is_our_own() {
-    let mut world = World::new(policy(), 1, 0, Manners::default());
-    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
-    world.now = after(world.now, Duration::from_hours(1));
-    world.deployed_at = world.now;
-    assert!(walk(&mut world, 100, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let mut world = changed_before_exclusion(policy());
     world.wish(Wish::Resume).unwrap();
     assert!(walk(&mut world, 100, |world| count(world, "delivered") == 2), "{}", timeline(&world));
     world.now = after(world.now, Duration::from_secs(10));

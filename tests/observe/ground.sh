@@ -27,9 +27,6 @@ end_all() {
   for pid in "$prometheus_pid" "$alertmanager_pid" "$hook_pid" "$daemon_pid" "$sandbox_pid"; do end "$pid"; done
 }
 
-# The text value of a key in a flat JSON document.
-member() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
-
 # ---- SAP
 
 # Asks the sandbox's admin port: sap METHOD PATH [BODY]
@@ -55,13 +52,6 @@ enter_by_hand() {
   sap POST "/world/$1/ui-update" "{\"ciapi\":\"$ciapi\",\"cirt\":\"$cirt\"}"
 }
 
-books_are_clean() {
-  sap GET /books | tr ',{}' '\n\n\n' >"$work/books"
-  local book
-  for book in lockouts unproven_deletions orphans foreign_deletions untested_deliveries; do
-    grep -q "^\"$book\":0$" "$work/books" || { grep "\"$book\"" "$work/books"; return 1; }
-  done
-}
 
 # ---- rekeyd
 
@@ -112,27 +102,8 @@ settle = "1 s"
 deadline = "10 s"
 poll = "300 ms"
 
-[cloud-foundry]
-api = "$(member cloud_foundry_api <"$work/sap/$1.json")"
-login = { user = "$(member user <"$work/sap/$1.json")", password = { file = "$work/sap/cf-password" } }
-
-[[credential]]
-name = "dataplane"
-issuer = "cloud-foundry"
-consumer = "dataspace"
-soak = "2 s"
-spread = "0 s"
-proofs = 2
-proof-span = "300 ms"
-token-life = "1 s"
-propagation = "3 s"
-lag = "1 s"
-evidence-life = "30 s"
-retire-foreign = true
-[credential.keys]
-ciapi = { service-instance = "$(member ciapi <"$work/sap/$1.json")" }
-cirt = { service-instance = "$(member cirt <"$work/sap/$1.json")" }
 END_OF_FILE
+  issuer_and_credential "$1" "{ file = \"$work/sap/cf-password\" }"
 }
 
 is_ready() {

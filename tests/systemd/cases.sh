@@ -23,13 +23,6 @@ tell_rotations() {
 }
 rotates() { within 60 rotated "$1" "$2" || { tell_rotations "$1"; return 1; }; }
 ask_rotation() { cx rekeyd rotate "$1/dataplane" --quiet; }
-books_are_clean() {
-  sap GET /books | tr ',{}' '\n\n\n' >"$work/books"
-  local book
-  for book in lockouts unproven_deletions orphans foreign_deletions untested_deliveries; do
-    grep -q "^\"$book\":0$" "$work/books" || { grep "\"$book\"" "$work/books"; return 1; }
-  done
-}
 
 readonly ALL="units a_configuration_that_is_refused start credentials hardening limits rotation_over_tls_dns_sqlite
   journal_fields reload push by_hand_through_systemd watchdog stop_in_the_middle reboot_in_the_middle one_round package"

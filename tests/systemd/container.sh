@@ -74,13 +74,3 @@ down() {
 }
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
-
-# Waits until a command succeeds: within SECONDS COMMAND...
-within() {
-  local limit=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    [ "$SECONDS" -lt "$limit" ] || return 1
-    sleep 0.2
-  done
-}

@@ -20,9 +20,6 @@ stop_sandbox() {
   sandbox_pid=""
 }
 
-# The text value of a key in a flat JSON document.
-member() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
-
 # Asks the sandbox's admin port: sap METHOD PATH [BODY]
 sap() {
   ip netns exec "$netns" curl -fsS -X "$1" -H 'content-type: application/json' ${3:+--data "$3"} "$admin$2"
@@ -47,25 +44,6 @@ settle = "1 s"
 deadline = "20 s"
 poll = "300 ms"
 
-[cloud-foundry]
-api = "$(member cloud_foundry_api <"$work/sap/$1.json")"
-login = { user = "$(member user <"$work/sap/$1.json")", password = { credential = "tenants_sap-cf" } }
-
-[[credential]]
-name = "dataplane"
-issuer = "cloud-foundry"
-consumer = "dataspace"
-soak = "2 s"
-spread = "0 s"
-proofs = 2
-proof-span = "300 ms"
-token-life = "1 s"
-propagation = "3 s"
-lag = "1 s"
-evidence-life = "30 s"
-retire-foreign = true
-[credential.keys]
-ciapi = { service-instance = "$(member ciapi <"$work/sap/$1.json")" }
-cirt = { service-instance = "$(member cirt <"$work/sap/$1.json")" }
 END
+  issuer_and_credential "$1" '{ credential = "tenants_sap-cf" }'
 }
