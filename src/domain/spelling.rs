@@ -6,23 +6,10 @@ use super::names::CredentialId;
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Two slips are a typing error; more are another word.
     const SLIPS: usize = 2;
-    let near = names.into_iter().map(|name| (distance(word, name), name)).min()?;
+    // What somebody sends may be of any length.
+    let word: String = word.chars().take(64).collect();
+    let near = names.into_iter().map(|name| (strsim::levenshtein(&word, name), name)).min()?;
     (near.0 <= SLIPS && near.0 < word.chars().count()).then_some(near.1)
-}
-
-/// How many characters must be put in, taken out or replaced (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, character) in left.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 /// Says that nobody is called `word`, a tenant or `tenant/credential`, and who may be meant of `known`.
