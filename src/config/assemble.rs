@@ -2,23 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
 use super::daemon::Daemon;
+use super::local;
 use super::maintenance::Maintenance;
 use super::problem::Problem;
 use super::reader::Section;
 use super::schedule::Schedule;
-use super::tenant::{CloudFoundry, ConsumerKind, Credential, Dataspace, Files, IssuerKind, Place, Tenant};
+use super::tenant::{
+    CloudFoundry, ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Place, Tenant,
+};
 use super::url;
 use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
 use crate::domain::observation::Verdict;
-use crate::domain::policy::{Limits, Pin, Policy, Provision};
+use crate::domain::policy::{Limits, Pin, Policy, Provision, Witness};
 use crate::secret::ServiceKey;
 
-/// Old keys are retired in this order: a dead `ciapi` stops deployments, a dead `cirt` stops data transfer.
-const RETIRED_IN: [Role; 2] = [Role::Ciapi, Role::Cirt];
+/// The keys a consumer holds, in the order in which old ones are retired.
+fn roles_of(consumer: ConsumerKind) -> &'static [Role] {
+    match consumer {
+        ConsumerKind::Dataspace => &Role::PAIR,
+        ConsumerKind::File | ConsumerKind::Command | ConsumerKind::Manual => &[Role::Sole],
+    }
+}
 
 /// Makes a tenant. `None` if something is missing, which was reported.
 pub(super) fn tenant(
@@ -160,8 +169,10 @@ fn missing_sections(root: &Section, section: &Section, problems: &mut Vec<Proble
         let Some(kind) = section.text(key) else { continue };
         let (table, needed) = match kind.as_str() {
             "cloud-foundry" => (root.table("cloud-foundry"), "cloud-foundry"),
-            "file" => (root.table("files"), "files"),
-            _ => (root.table("dataspace"), "dataspace"),
+            "file" if key == "issuer" => (root.table("files"), "files"),
+            "dataspace" => (root.table("dataspace"), "dataspace"),
+            // Its section is the credential's own.
+            _ => continue,
         };
         if table.is_none() {
             let found =
@@ -182,28 +193,29 @@ fn credential(
     let issuer = IssuerKind::of(&section.text("issuer")?)?;
     let consumer = ConsumerKind::of(&section.text("consumer")?)?;
     let places = places(section, issuer, problems);
-    let dataspace_section = root.table("dataspace")?;
-    let dataspace = tenant.dataspace.as_ref()?;
+    right_roles(section, consumer, problems);
+    let behaviour = behaviour(root, section, tenant, consumer, problems)?;
     let pin = Pin {
         issuer: match issuer {
             IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref()?.api.clone(),
             IssuerKind::File => tenant.files.as_ref()?.folder.display().to_string(),
         },
         places: places.iter().map(|(role, place)| (*role, place.to_string())).collect(),
-        consumer: format!("{}{}", dataspace.url, dataspace.base_path),
+        consumer: behaviour.pin,
     };
     let policy = Policy {
         credential: CredentialId { tenant: tenant.id.clone(), name: section.text("name")?.parse().ok()? },
         issuer: issuer.as_str(),
         consumer: consumer.as_str(),
-        roles: RETIRED_IN.to_vec(),
+        roles: roles_of(consumer).to_vec(),
         window: section.window("window")?,
         lead: section.span("lead")?,
         soak: section.span("soak")?,
-        settle: dataspace_section.span("settle")?,
-        provision: provision(&dataspace_section.text("provision")?)?,
-        deadline: dataspace_section.span("deadline")?,
-        poll: dataspace_section.span("poll")?,
+        settle: behaviour.settle,
+        provision: behaviour.provision,
+        witness: behaviour.witness,
+        deadline: behaviour.deadline,
+        poll: behaviour.poll,
         token_life: section.span("token-life")?,
         propagation: section.span("propagation")?,
         lag: section.span("lag")?,
@@ -216,7 +228,78 @@ fn credential(
         limits: Limits { keys_per_instance: section.count("keys-per-instance")?, ..daemon.limits },
         pin,
     };
-    Some(Credential { policy, issuer, consumer, places })
+    Some(Credential { policy, issuer, consumer, places, local: behaviour.local })
+}
+
+/// How the consumer of a credential is spoken to.
+struct Behaviour {
+    settle: Duration,
+    provision: Provision,
+    witness: Witness,
+    deadline: Duration,
+    poll: Duration,
+    pin: String,
+    local: Option<Local>,
+}
+
+fn behaviour(
+    root: &Section,
+    section: &Section,
+    tenant: &Tenant,
+    consumer: ConsumerKind,
+    problems: &mut Vec<Problem>,
+) -> Option<Behaviour> {
+    if consumer != ConsumerKind::Dataspace {
+        let described = local::described(section, consumer, problems)?;
+        return Some(Behaviour {
+            settle: Duration::ZERO,
+            // It acts on the delivery itself; there is nothing to ask for afterwards.
+            provision: Provision::Never,
+            witness: described.witness,
+            deadline: described.deadline,
+            poll: described.poll,
+            pin: described.pin,
+            local: Some(described.local),
+        });
+    }
+    let dataspace = tenant.dataspace.as_ref()?;
+    let settings = root.table("dataspace")?;
+    Some(Behaviour {
+        settle: settings.span("settle")?,
+        provision: provision(&settings.text("provision")?)?,
+        witness: Witness::Consumer,
+        deadline: settings.span("deadline")?,
+        poll: settings.span("poll")?,
+        pin: format!("{}{}", dataspace.url, dataspace.base_path),
+        local: None,
+    })
+}
+
+/// Each consumer has its roles: one that is missing is no rotation, and one too many would never reach it.
+fn right_roles(section: &Section, consumer: ConsumerKind, problems: &mut Vec<Problem>) {
+    let Some(keys) = section.table("keys") else { return };
+    let wanted = roles_of(consumer);
+    for role in Role::ALL {
+        match (wanted.contains(&role), keys.has(role.as_str())) {
+            (true, false) => {
+                let found = format!("missing key `{role}` in `[{}]`", keys.path);
+                let problem = Problem::error(&keys.site, &keys.path_of(role.as_str()), found);
+                problems.push(problem.expected("a section"));
+            }
+            (false, true) => {
+                let names: Vec<String> = wanted.iter().map(|role| format!("`{role}`")).collect();
+                let found = format!(
+                    "`{role}` in `[{}]` means nothing to consumer `{}`",
+                    keys.path,
+                    consumer.as_str()
+                );
+                let problem =
+                    Problem::error(keys.site_of(role.as_str()), &keys.path_of(role.as_str()), found);
+                problems.push(problem.expected(names.join(" and ")).remedy("take it out"));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn provision(word: &str) -> Option<Provision> {

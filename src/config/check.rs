@@ -8,6 +8,7 @@ use chrono::{TimeZone, Utc};
 use super::assemble::roles;
 use super::changes;
 use super::daemon::Daemon;
+use super::local;
 use super::problem::{Problem, Site, lasting};
 use super::reader::Section;
 use super::schedule::{Schedule, reference};
@@ -104,7 +105,13 @@ impl Report<'_> {
 /// From the moment it is due, a rotation needs this long even if everything goes slowly.
 fn lead_and_work(dataspace: Option<&Section>, report: &mut Report<'_>) -> Duration {
     let Some((lead, found)) = report.lead() else { return Duration::ZERO };
-    let of_consumer = |key| dataspace.and_then(|section| section.span(key)).unwrap_or_default();
+    let own = report.section.text("consumer").filter(|consumer| consumer != "dataspace");
+    let own = own.and_then(|consumer| local::section(report.section, &consumer));
+    let of_consumer = |key| match own {
+        Some(section) if key == "deadline" => local::deadline(section),
+        Some(_) => Duration::ZERO,
+        None => dataspace.and_then(|section| section.span(key)).unwrap_or_default(),
+    };
     let of_credential = |key| report.section.span(key).unwrap_or_default();
     let parts = [
         ("soak", of_credential("soak")),

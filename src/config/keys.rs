@@ -1,6 +1,8 @@
 //! Every key there is: name, form, default, meaning. The parser, the reference file and its test, the schema and the
 //! man page all read this table; there is no other list of keys.
 
+mod local;
+
 use std::time::Duration;
 
 use super::daemon::{LogFormat, Usr1};
@@ -104,6 +106,12 @@ pub enum Form {
     ServiceKey,
     /// A service instance: its guid, or its name, space and organization.
     Instance,
+    /// A program by its whole path, with its arguments.
+    Program,
+    /// Permissions of a file, in octal.
+    Mode,
+    /// A user, a group, or both.
+    Owner,
     /// A section with keys of its own.
     Table(&'static [Key]),
     /// Any number of sections with keys of their own.
@@ -274,7 +282,7 @@ static FILES: &[Key] = &[
 static CREDENTIAL: &[Key] = &[
     required("name", Form::Word, "\"dataplane\"", "The credential's name inside the tenant. It never changes."),
     required("issuer", Form::Choice(IssuerKind::WORDS, &["service-manager", "portal"]), "\"cloud-foundry\"", "Where the keys are made."),
-    required("consumer", Form::Choice(ConsumerKind::WORDS, &["file", "command", "manual"]), "\"dataspace\"", "Who is given the credential."),
+    required("consumer", Form::Choice(ConsumerKind::WORDS, &[]), "\"dataspace\"", "Who is given the credential."),
     default("window", Form::Window, "12 months", "How long a key may live (SAP: 12 months): calendar months or a duration. A certificate that ends earlier ends it."),
     default("lead", seconds(HOUR, 366 * DAY), "30 days", "How long before the end of the window the rotation is due."),
     default("spread", seconds(0, 366 * DAY), "3 days", "Rotations are due up to this long before the lead begins, each credential at its own time, so that a fleet of one age does not come at once."),
@@ -287,16 +295,21 @@ static CREDENTIAL: &[Key] = &[
     default("keys-per-instance", Form::Count(3, 100_000), "1000", "How many keys and bindings a service instance takes (XSUAA: 1000, some brokers: 30). Nothing is created that would use the last place."),
     default("evidence-life", seconds(10, DAY), "15 min", "How old evidence may be at the moment a key is retired."),
     default("retire-foreign", Form::Flag, "false", "Whether keys that rekeyd did not make may be retired."),
-    required("keys", Form::Table(KEYS), "", "Where the keys of each role are."),
+    optional("file", Form::Table(local::FILE), "", "A file on this machine, as the consumer: its one key is written there."),
+    optional("command", Form::Table(local::COMMAND), "", "A program on this machine, as the consumer: its one key is given to it."),
+    optional("manual", Form::Table(local::MANUAL), "", "A person, as the consumer: the one key is taken from the issuer by hand."),
+    required("keys", Form::Table(KEYS), "", "Where the keys of each role are: `ciapi` and `cirt` for consumer `dataspace`, `sole` for every other."),
 ];
 
 #[rustfmt::skip]
 static KEYS: &[Key] = &[
-    required("ciapi", Form::Table(CIAPI), "", "Process Integration Runtime, plan `api`: deployments use it."),
-    required("cirt", Form::Table(CIRT), "", "Process Integration Runtime, plan `integration-flow`: data transfer uses it."),
+    optional("ciapi", Form::Table(CIAPI), "", "Process Integration Runtime, plan `api`: deployments use it. For consumer `dataspace`, and required there."),
+    optional("cirt", Form::Table(CIRT), "", "Process Integration Runtime, plan `integration-flow`: data transfer uses it. For consumer `dataspace`, and required there."),
+    optional("sole", Form::Table(SOLE), "", "The one key of a credential with any other consumer, and required there."),
 ];
 
 static CIAPI: &[Key] = &place("{ name = \"acme-ciapi\", space = \"prod\", org = \"acme\" }");
+static SOLE: &[Key] = &place("\"0b9e6f1c-2a64-4c1e-9d57-0c5f7d1f6a01\"");
 static CIRT: &[Key] = &place("\"6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a01\"");
 
 #[rustfmt::skip]

@@ -10,10 +10,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::document::{Node, Raw};
 use super::keys::Form;
+use super::local;
 use super::problem::{lasting, shown};
 use super::schedule::{BadSchedule, Schedule};
 use super::secrets::{self, Look};
-use super::tenant::Place;
+use super::tenant::{Owner, Place};
 use super::url;
 use crate::domain::names::TenantId;
 use crate::domain::spelling::nearest;
@@ -34,6 +35,8 @@ pub(super) enum Leaf {
     Password(Secret),
     ServiceKey(Box<ServiceKey>),
     Place(Place),
+    Program(Vec<String>),
+    Owner(Owner),
 }
 
 /// What is wrong with one value. `found` continues a sentence that begins with the key: "is a number".
@@ -67,6 +70,7 @@ pub(super) fn parse(form: &Form, node: &Node, look: &Look<'_>) -> Result<Leaf, C
         Form::Password => secrets::password(node, look).map(Leaf::Password),
         Form::ServiceKey => secrets::service_key(node, look).map(|key| Leaf::ServiceKey(Box::new(key))),
         Form::Instance => instance(node),
+        Form::Program => local::argv(node),
         Form::Table(_) | Form::Tables(_) => unreachable!("sections are read by the reader"),
         _ => {
             let text = text_of(node, form)?;
@@ -115,6 +119,8 @@ fn from_text(form: &Form, text: &str, look: &Look<'_>) -> Result<Leaf, Why> {
         Form::Zone => text.parse().map(Leaf::Zone).map_err(|_| Why::Unfit),
         Form::Filter => fits(is_filter(text)),
         Form::Choice(words, later) => Ok(Leaf::Text(choice(text, words, later)?)),
+        Form::Mode => local::mode(text).map(Leaf::Count).ok_or(Why::Unfit),
+        Form::Owner if is_line(text, 128) => Ok(Leaf::Owner(local::owner(text)?)),
         _ => Err(Why::Unfit),
     }
 }
@@ -146,6 +152,9 @@ pub(super) fn expectation(form: &Form) -> String {
         Form::Words(meanings) => format!("a table of words to one of {}", quoted(meanings)),
         Form::Password | Form::ServiceKey => secrets::EXPECTED.to_owned(),
         Form::Instance => "a guid or `{ name = \"…\", space = \"…\", org = \"…\" }`".to_owned(),
+        Form::Program => "a list that begins with the whole path of a program".to_owned(),
+        Form::Mode => "permissions such as `0600`".to_owned(),
+        Form::Owner => "`user`, `user:group` or `:group`".to_owned(),
         Form::Table(_) => "a section".to_owned(),
         Form::Tables(_) => "a list of sections".to_owned(),
     }

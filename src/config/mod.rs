@@ -32,6 +32,7 @@ mod changes;
 mod check;
 
 pub mod load;
+mod local;
 pub mod manual;
 pub mod reference;
 pub mod schema;

@@ -15,7 +15,7 @@ use super::keys::{Form, Key, Need};
 use super::leaf::{self, Leaf};
 use super::problem::{Problem, Site, shown};
 use super::secrets::Look;
-use super::tenant::Place;
+use super::tenant::{Owner, Place};
 use crate::domain::spelling::nearest;
 use crate::domain::window::Window;
 use crate::secret::{Secret, ServiceKey};
@@ -62,6 +62,8 @@ getters! {
     password -> Secret = Password;
     service_key -> Box<ServiceKey> = ServiceKey;
     place -> Place = Place;
+    program -> Vec<String> = Program;
+    owner -> Owner = Owner;
 }
 
 impl Section {

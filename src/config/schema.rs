@@ -68,7 +68,8 @@ fn form(form: &Form) -> Value {
         | Form::UrlPath
         | Form::Listen
         | Form::Zone
-        | Form::Filter => json!({ "type": "string" }),
+        | Form::Filter
+        | Form::Owner => json!({ "type": "string" }),
         Form::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Form::Flag => json!({ "type": "boolean" }),
         Form::Choice(words, _) => json!({ "enum": words }),
@@ -97,6 +98,8 @@ fn form(form: &Form) -> Value {
                 },
             ],
         }),
+        Form::Mode => json!({ "type": "string", "pattern": "^0?[0-7]{3}$" }),
+        Form::Program => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Form::Table(keys) => section(keys),
         Form::Tables(keys) => json!({ "type": "array", "items": section(keys) }),
     }

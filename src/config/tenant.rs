@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::daemon::choice;
 use super::maintenance::Maintenance;
@@ -28,6 +29,12 @@ choice! {
     ConsumerKind {
         /// SAP Data Space Integration.
         Dataspace = "dataspace",
+        /// A file on this machine.
+        File = "file",
+        /// A program on this machine.
+        Command = "command",
+        /// A person.
+        Manual = "manual",
     }
 }
 
@@ -96,6 +103,57 @@ pub struct Credential {
     pub consumer: ConsumerKind,
     /// Where the keys of each role are.
     pub places: BTreeMap<Role, Place>,
+    /// The consumer, where it is one beside rekeyd.
+    pub local: Option<Local>,
+}
+
+/// A consumer beside rekeyd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// How it is given the key.
+    pub way: Way,
+    /// What looks whether it works; a person, where there is nothing.
+    pub check: Option<Program>,
+}
+
+/// How a consumer beside rekeyd is given the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Its owner, by number.
+        owner: Owner,
+        /// What is run after that.
+        reload: Option<Program>,
+    },
+    /// By a program that reads it from its standard input.
+    Command(Program),
+    /// By a person.
+    Manual,
+}
+
+/// The owner of a file, by number; `None` leaves it as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Owner {
+    /// The user.
+    pub user: Option<u32>,
+    /// The group.
+    pub group: Option<u32>,
+}
+
+/// A program with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its whole path.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How long it may run.
+    pub timeout: Duration,
 }
 
 /// Where the keys of one role are.

@@ -9,8 +9,9 @@ use crate::clock::Clock;
 use crate::config::daemon::Daemon;
 use crate::config::maintenance::opening;
 use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Tenant};
-use crate::config::{Config, Difference};
+use crate::config::{Config, Difference, tenant as config};
 use crate::consumer::dataspace::{self, Dataspace};
+use crate::consumer::local::{self, Local};
 use crate::domain::failure::Failure;
 use crate::domain::names::{CredentialId, Role};
 use crate::engine::Unit;
@@ -112,7 +113,7 @@ fn unit(
     Ok(Unit {
         policy: Arc::new(credential.policy.clone()),
         issuer: issuer(tenant, credential, http, foundries)?,
-        consumer: consumer(tenant, http)?,
+        consumer: consumer(tenant, credential, http)?,
         next_tick: Arc::new(move |now| schedule.next_after(now)),
         maintenance: Arc::new(move |now| opening(&windows, now)),
     })
@@ -183,7 +184,15 @@ fn at_foundry(place: &Place) -> Option<cloud_foundry::Place> {
     }
 }
 
-fn consumer(tenant: &Tenant, http: &Arc<Http>) -> Result<Arc<dyn Consumer>, Failure> {
+fn consumer(
+    tenant: &Tenant,
+    credential: &Credential,
+    http: &Arc<Http>,
+) -> Result<Arc<dyn Consumer>, Failure> {
+    if let Some(local) = &credential.local {
+        let check = local.check.as_ref().map(program);
+        return Ok(Arc::new(Local::new(Arc::clone(http), way(&local.way), check)));
+    }
     let section = tenant.dataspace.as_ref().expect("a checked configuration has the consumer's section");
     let settings = dataspace::Settings {
         key: Arc::new(section.key.clone()),
@@ -193,4 +202,27 @@ fn consumer(tenant: &Tenant, http: &Arc<Http>) -> Result<Arc<dyn Consumer>, Fail
         timeout: None,
     };
     Ok(Arc::new(Dataspace::new(Arc::clone(http), &settings)?))
+}
+
+fn way(way: &config::Way) -> local::Way {
+    match way {
+        config::Way::File { path, mode, owner, reload } => local::Way::File {
+            target: local::Target {
+                path: path.clone(),
+                mode: *mode,
+                owner: local::Owner { user: owner.user, group: owner.group },
+            },
+            reload: reload.as_ref().map(program),
+        },
+        config::Way::Command(deliver) => local::Way::Command(program(deliver)),
+        config::Way::Manual => local::Way::Person,
+    }
+}
+
+fn program(program: &config::Program) -> local::Program {
+    local::Program {
+        path: program.path.clone(),
+        arguments: program.arguments.clone(),
+        timeout: program.timeout,
+    }
 }

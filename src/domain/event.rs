@@ -154,6 +154,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         upstream_at: Option<Timestamp>,
     },
+    /// Only a person can put the keys in place, and say that the consumer works with them.
+    HandedOver {
+        /// The keys.
+        keys: Vec<KeyName>,
+        /// What the person was asked to do, in the operator's words.
+        instruction: String,
+    },
     /// The consumer is about to be asked to provision. Whatever becomes of the answer, it may be set in motion.
     ProvisionSent,
     /// The consumer accepted to provision.
@@ -285,6 +292,7 @@ impl Event {
             Self::SameSecret { .. } => "same-secret",
             Self::Ready { .. } => "ready",
             Self::Delivered { .. } => "delivered",
+            Self::HandedOver { .. } => "handed-over",
             Self::ProvisionSent => "provision-sent",
             Self::Provisioned { .. } => "provisioned",
             Self::CannotProvision => "cannot-provision",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
 use super::observation::{Content, Observation, Status, Verdict};
-use super::policy::{Policy, Provision};
+use super::policy::{Policy, Provision, Witness};
 
 /// The grade of a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub enum Basis {
     Report,
     /// The integration content was deployed again after the delivery, seen with the fresh `ciapi` key.
     Deployment,
+    /// A person says that the consumer works with it, where the consumer says nothing itself.
+    Person,
 }
 
 impl Basis {
@@ -67,6 +69,7 @@ impl Basis {
         match self {
             Self::Report => "the consumer reports success for this delivery",
             Self::Deployment => "the integration content was deployed again after this delivery",
+            Self::Person => "a person confirms that the consumer works with it",
         }
     }
 }
@@ -147,6 +150,17 @@ pub struct Watch {
     /// When it was seen to fail, where nothing better was seen since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faltered_at: Option<Timestamp>,
+    /// When the keys were handed over to a person, where only a person can say that they are in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_at: Option<Timestamp>,
+    /// Whether the person said so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub confirmed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Successes in a row.
@@ -173,7 +187,14 @@ impl Watch {
             moving: false,
             worked: None,
             faltered_at: None,
+            handed_at: None,
+            confirmed: false,
         }
+    }
+
+    /// Whether a person is waited for.
+    pub fn awaits_person(&self) -> bool {
+        self.handed_at.is_some() && !self.confirmed
     }
 
     /// The consumer was seen to work once more.
@@ -244,6 +265,8 @@ pub enum Judgement {
     Fails(String),
     /// Provisioning should be asked for now.
     AskForProvisioning,
+    /// Only a person can say.
+    AwaitsPerson,
     /// Nothing can be said yet.
     Waiting,
     /// The time is up and nothing can be said.
@@ -252,6 +275,9 @@ pub enum Judgement {
 
 /// Judges what `observation` says about `watch`.
 pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Timestamp) -> Judgement {
+    if let Witness::Person { .. } = policy.witness {
+        return if watch.confirmed { Judgement::Works(Basis::Person) } else { Judgement::AwaitsPerson };
+    }
     // A word that means nothing to us is no word.
     let status = observation.status.known().filter(|status| status.verdict != Verdict::Unknown);
     let under_way = status.is_some_and(|status| status.verdict == Verdict::InProgress);

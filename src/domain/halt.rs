@@ -25,6 +25,11 @@ pub enum HaltReason {
         /// The names of the keys to enter.
         keys: Vec<KeyName>,
     },
+    /// A person was to put the keys in place, and nobody said that it was done.
+    HandOver {
+        /// The names of the keys.
+        keys: Vec<KeyName>,
+    },
     /// The consumer took the delivery and never said what came of it.
     Indeterminate,
     /// With the old key gone, the consumer fails: it does not hold the fresh credential.
@@ -98,6 +103,7 @@ impl HaltReason {
         match self {
             Self::DuplicateName { .. } => "duplicate-name",
             Self::ManualDelivery { .. } => "manual-delivery",
+            Self::HandOver { .. } => "hand-over",
             Self::Indeterminate => "indeterminate",
             Self::ExclusionFailed { .. } => "exclusion-failed",
             Self::ConsumerChanged { .. } => "consumer-changed",
@@ -123,6 +129,11 @@ impl HaltReason {
             Self::ManualDelivery { keys } => format!(
                 "manual UI update needed: in Integration Suite open Settings > Data Spaces > Edit, paste the keys {} in the second tab, \
                  save, wait five minutes, onboard the data plane again in the third tab, then `rekeyd confirm {credential}`",
+                keys.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
+            ),
+            Self::HandOver { keys } => format!(
+                "put the keys {} in place as the tenant's file says, then `rekeyd confirm {credential}`; if the consumer does not work with them, \
+                 `rekeyd restore {credential}`",
                 keys.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
             ),
             Self::Indeterminate => format!(
@@ -181,6 +192,9 @@ impl fmt::Display for HaltReason {
             Self::ManualDelivery { .. } => f.write_str(
                 "the consumer has no endpoint to deliver to (404, 405 or 501): manual UI update needed",
             ),
+            Self::HandOver { .. } => {
+                f.write_str("a person was to put the keys in place, and nobody said that it was done")
+            }
             Self::Indeterminate => {
                 f.write_str("the consumer took the delivery and never showed what came of it")
             }

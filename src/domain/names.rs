@@ -141,17 +141,24 @@ pub enum Role {
     Ciapi,
     /// Process Integration Runtime, plan `integration-flow`: data transfer uses it.
     Cirt,
+    /// The only key of a credential that has one.
+    Sole,
 }
 
 impl Role {
     /// Every role there is.
-    pub const ALL: [Self; 2] = [Self::Ciapi, Self::Cirt];
+    pub const ALL: [Self; 3] = [Self::Ciapi, Self::Cirt, Self::Sole];
+
+    /// The roles of a data plane's credential, in the order in which old keys are retired: a dead `ciapi` stops
+    /// deployments, a dead `cirt` stops data transfer.
+    pub const PAIR: [Self; 2] = [Self::Ciapi, Self::Cirt];
 
     /// The role as it is written in configuration, metrics and key names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ciapi => "ciapi",
             Self::Cirt => "cirt",
+            Self::Sole => "sole",
         }
     }
 }
@@ -165,10 +172,10 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(BadName { found: text.chars().take(64).collect(), expected: "expected `ciapi` or `cirt`" })
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(BadName {
+            found: text.chars().take(64).collect(),
+            expected: "expected `ciapi`, `cirt` or `sole`",
+        })
     }
 }
 

@@ -19,6 +19,18 @@ pub enum Provision {
     Never,
 }
 
+/// Who says that the consumer works with a set of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Witness {
+    /// The consumer, by what it reports and does.
+    Consumer,
+    /// A person, with `rekeyd confirm`: the consumer says nothing that rekeyd could read.
+    Person {
+        /// What the person is to do with the keys, in the operator's words.
+        instruction: String,
+    },
+}
+
 /// The limits that turn "for ever" into a halt with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -65,9 +77,9 @@ pub struct Pin {
 pub struct Policy {
     /// Which credential.
     pub credential: CredentialId,
-    /// The kind of its issuer, as configured: `cloud-foundry`, `file`.
+    /// The kind of its issuer, as configured: `cloud-foundry`, `service-manager`, `file`.
     pub issuer: &'static str,
-    /// The kind of its consumer, as configured: `dataspace`.
+    /// The kind of its consumer, as configured: `dataspace`, `file`, `command`, `manual`.
     pub consumer: &'static str,
     /// Its roles, in the order in which old keys are retired: least harm first.
     pub roles: Vec<Role>,
@@ -81,6 +93,8 @@ pub struct Policy {
     pub settle: Duration,
     /// Whether provisioning is asked for.
     pub provision: Provision,
+    /// Who says that the consumer works.
+    pub witness: Witness,
     /// How long the consumer may take to reach a final state (SAP: up to 20 minutes).
     pub deadline: Duration,
     /// The pause between two looks at something that is under way.

@@ -235,6 +235,15 @@ impl Stage {
         }
     }
 
+    /// What is watched for after a delivery, there or back.
+    pub fn watch(&self) -> Option<&Watch> {
+        match self {
+            Self::Provisioning { watch, .. } => Some(watch),
+            Self::Restoring { watch, .. } => watch.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Every key that belongs to this credential.
     pub fn keys(&self) -> Vec<(Role, &Key)> {
         fn all(set: &KeySet) -> impl Iterator<Item = (Role, &Key)> {

@@ -32,6 +32,10 @@ pub fn tell(event: &Event) -> String {
         }
         Event::Ready { baseline } => tell_ready(baseline).to_owned(),
         Event::Delivered { .. } => "the consumer accepted the credential".to_owned(),
+        Event::HandedOver { keys, instruction } => format!(
+            "a person is to put {} in place and to confirm that: {instruction}",
+            names(keys.iter().map(|name| &name.0))
+        ),
         Event::ProvisionSent => "the consumer is asked to provision".to_owned(),
         Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
         Event::CannotProvision => "the consumer cannot be asked to provision".to_owned(),

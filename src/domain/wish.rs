@@ -2,6 +2,7 @@
 
 use super::Timestamp;
 use super::event::Wish;
+use super::evidence::Watch;
 use super::fleet::Pass;
 use super::halt::HaltReason;
 use super::record::Record;
@@ -74,6 +75,7 @@ fn admit_confirm(record: &Record) -> Result<(), String> {
     match reason {
         Some(
             HaltReason::ManualDelivery { .. }
+            | HaltReason::HandOver { .. }
             | HaltReason::Indeterminate
             | HaltReason::LiveKeyGone { .. }
             | HaltReason::NewerGeneration { .. }
@@ -81,6 +83,7 @@ fn admit_confirm(record: &Record) -> Result<(), String> {
             | HaltReason::PinMismatch { .. },
         ) => Ok(()),
         Some(reason) => Err(format!("this halt ends differently: {}", reason.remedy(&record.credential))),
+        None if record.stage.watch().is_some_and(Watch::awaits_person) => Ok(()),
         None => Err(format!("nothing waits for a confirmation: {}", see(record))),
     }
 }

@@ -40,6 +40,9 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
         Event::StepFailed { failure, .. } => {
             warn!(rotation, phase, event = name, class = failure.class.as_str(), "`{id}`: {text}");
         }
+        Event::HandedOver { .. } => {
+            warn!(rotation, phase, event = name, "`{id}`: {text}; then `rekeyd confirm {id}`");
+        }
         Event::TurnedBack { .. }
         | Event::ExclusionFailed { .. }
         | Event::Probed { refused: Some(false), .. } => {

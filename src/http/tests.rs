@@ -25,6 +25,7 @@ fn key(stub: &Stub) -> ServiceKey {
         endpoints: std::collections::BTreeMap::new(),
         created_at: None,
         valid_until: None,
+        document: Secret::new(String::new()),
     }
 }
 

@@ -6,10 +6,10 @@ use super::*;
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let folder = tempfile::tempdir().unwrap();
-    for role in Role::ALL {
+    for role in Role::PAIR {
         fs::create_dir(folder.path().join(role.as_str())).unwrap();
     }
-    let settings = Settings { folder: folder.path().to_owned(), roles: Role::ALL.into_iter().collect() };
+    let settings = Settings { folder: folder.path().to_owned(), roles: Role::PAIR.into_iter().collect() };
     (folder, Folder::new(settings))
 }
 

@@ -3,13 +3,14 @@
 //! Text straight from the data: a child per series through the library costs 115 to 196 ms and 104 MiB at 80 000
 //! series, this a few milliseconds (docs/adr/0005). A family without samples is left out.
 
+mod consumer;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::seconds;
 use crate::domain::Timestamp;
 use crate::domain::names::Role;
-use crate::domain::observation::Verdict;
 use crate::domain::plan::{NextLook, rotation_due};
 use crate::domain::proof::required_grade;
 use crate::domain::stage::{Phase, Stage};
@@ -77,7 +78,7 @@ pub(super) fn write(views: &[View], now: Timestamp) -> String {
     ages(views, &mut text);
     schedule(views, now, &mut text);
     rotation(views, &mut text);
-    consumer(views, &mut text);
+    consumer::consumer(views, &mut text);
     text
 }
 
@@ -272,6 +273,10 @@ fn rotation(views: &[View], text: &mut String) {
     let mut grade = Family::new("rekeyd_evidence_grade", "The proof reached for the newest keys, 0 to 5.");
     let mut required =
         Family::new("rekeyd_evidence_grade_required", "The proof that the next retirement needs.");
+    let mut person = Family::new(
+        "rekeyd_credential_needs_person",
+        "Whether a person has to do something for it to go on.",
+    );
     let mut retire = Family::new(
         "rekeyd_retirement_due_timestamp_seconds",
         "From when the oldest replaced key may be deleted; absent if none waits.",
@@ -299,6 +304,9 @@ fn rotation(views: &[View], text: &mut String) {
         }
         grade.set(&labels, f64::from(u8::from(record.grade)));
         required.set(&labels, f64::from(u8::from(required_grade(&view.policy, record))));
+        let needed =
+            record.halt.is_some() || view.reason.as_ref().is_some_and(|reason| reason.person.is_some());
+        person.set(&labels, f64::from(u8::from(needed)));
         match &record.stage {
             Stage::Soaking { evidence, .. } => {
                 retire.set(&labels, seconds(after(evidence.reached_at, view.policy.soak)));
@@ -307,32 +315,7 @@ fn rotation(views: &[View], text: &mut String) {
             _ => {}
         }
     }
-    for family in [phase, entered, deadline, success, completion, duration, grade, required, retire] {
-        family.finish(text);
-    }
-}
-
-/// What the consumer says.
-fn consumer(views: &[View], text: &mut String) {
-    let mut status =
-        Family::new("rekeyd_dataplane_status", "The last observed status of the consumer: exactly one is 1.");
-    let mut observed = Family::new(
-        "rekeyd_dataplane_last_observation_timestamp_seconds",
-        "When the status was observed; absent before the first time.",
-    );
-    for view in views.iter().filter(|view| view.policy.consumer == "dataspace") {
-        let labels = [("tenant", view.credential.tenant.as_str()), ("consumer", view.policy.consumer)];
-        let seen = view.observation.as_ref().and_then(|seen| Some((seen.at, seen.status.known()?)));
-        let is = seen.map_or(Verdict::Unknown, |(_, status)| status.verdict);
-        for verdict in Verdict::ALL {
-            let value = f64::from(u8::from(verdict == is));
-            status.set(&[labels[0], labels[1], ("class", verdict.as_str())], value);
-        }
-        if let Some((at, _)) = seen {
-            observed.set(&labels, seconds(at));
-        }
-    }
-    for family in [status, observed] {
+    for family in [phase, entered, deadline, success, completion, duration, grade, required, person, retire] {
         family.finish(text);
     }
 }

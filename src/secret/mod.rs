@@ -84,6 +84,8 @@ pub struct ServiceKey {
     pub created_at: Option<DateTime<Utc>>,
     /// When the key says its certificate ends.
     pub valid_until: Option<DateTime<Utc>>,
+    /// The key itself, as JSON without the envelope it may have come in: what is handed on to others.
+    pub document: Secret,
 }
 
 impl fmt::Debug for ServiceKey {

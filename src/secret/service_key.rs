@@ -72,6 +72,7 @@ impl ServiceKey {
             endpoints: layers.endpoints(),
             created_at: layers.created_at(),
             valid_until: layers.valid_until(),
+            document: Secret::new(Value::Object(layers.around.clone()).to_string()),
             proof,
         })
     }

@@ -221,7 +221,7 @@ fn adopted(pin: &Pin, now: Timestamp) -> Event {
         created_at: Some(before(now, Duration::from_hours(40 * 24))),
         expires_at: None,
     };
-    let live: KeySet = Role::ALL.into_iter().map(|role| (role, key(role))).collect();
+    let live: KeySet = Role::PAIR.into_iter().map(|role| (role, key(role))).collect();
     Event::Adopted { live, generation: 0, pin: pin.clone(), others: BTreeMap::new() }
 }
 

@@ -30,7 +30,7 @@ fn bereave(world: &mut World) {
 fn start_over_by_hand(world: &mut World) {
     world.keys.clear();
     let now = world.now;
-    for role in Role::ALL {
+    for role in Role::PAIR {
         let id = world.add(role, KeyName(format!("by-hand-{role}")), now);
         world.held.insert(role, id);
     }

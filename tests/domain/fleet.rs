@@ -428,7 +428,7 @@ fn of_age(policy: &Policy, created: Timestamp) -> KeySet {
         created_at: Some(created),
         expires_at: None,
     };
-    Role::ALL.into_iter().map(|role| (role, key(role))).collect()
+    Role::PAIR.into_iter().map(|role| (role, key(role))).collect()
 }
 
 /// Failure story 17: a thousand credentials of one age.

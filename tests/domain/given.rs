@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rekeyd::domain::names::{CredentialId, Role};
-use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
+use rekeyd::domain::policy::{Limits, Pin, Policy, Provision, Witness};
 use rekeyd::domain::window::Window;
 
 pub(crate) fn credential() -> CredentialId {
@@ -23,6 +23,7 @@ pub(crate) fn policy() -> Policy {
         soak: Duration::from_hours(48),
         settle: Duration::from_mins(5),
         provision: Provision::WhenNeeded,
+        witness: Witness::Consumer,
         deadline: Duration::from_mins(30),
         poll: Duration::from_secs(15),
         token_life: Duration::from_hours(24),

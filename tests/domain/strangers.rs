@@ -90,7 +90,7 @@ fn a_lost_journal_adopts_nothing_of_ours_unless_a_person_names_it() {
     assert_eq!(world.creates, made);
 
     let name = |role: &Role| world.keys[role][0].key.name.clone();
-    world.policy.in_use = Role::ALL.iter().map(|role| (*role, name(role))).collect();
+    world.policy.in_use = Role::PAIR.iter().map(|role| (*role, name(role))).collect();
     assert!(walk(&mut world, 600, |world, _| is_settled_again(world)), "{}", timeline(&world));
     assert_eq!(world.creates, made + 2);
 }
@@ -103,7 +103,7 @@ fn a_key_of_ours_that_went_and_is_listed_late_is_no_stranger() {
     let gone: Vec<KeyName> = world.record.as_ref().unwrap().gone.clone();
     assert_eq!(gone.len(), 2, "{}", timeline(&world));
     let now = world.now;
-    for (role, name) in Role::ALL.into_iter().zip(gone) {
+    for (role, name) in Role::PAIR.into_iter().zip(gone) {
         world.add(role, name, now);
     }
     world.turn();

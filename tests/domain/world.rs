@@ -72,6 +72,8 @@ pub(crate) struct Manners {
     pub(crate) deleted_works: bool,
     /// The issuer cannot be listed.
     pub(crate) issuer_down: bool,
+    /// It says nothing at all, and takes keys from the hands of a person only.
+    pub(crate) silent: bool,
 }
 
 pub(crate) struct World {
@@ -138,7 +140,7 @@ impl World {
             blind: 0,
             serial: 0,
         };
-        for role in Role::ALL {
+        for role in world.policy.roles.clone() {
             let id = world.add(role, KeyName(format!("first-{role}")), created);
             world.held.insert(role, id);
         }
@@ -265,20 +267,23 @@ impl World {
         };
         let status = if !looks.status {
             Seen::NotAsked
+        } else if self.manners.silent {
+            Seen::Unknown(Failure::new(Class::NotFound, "it says nothing"))
         } else if self.manners.unseen || self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
             let verdict = self.word();
             Seen::Yes(Status { verdict, word: verdict.as_str().to_owned(), at: None, detail: None })
         };
-        let content = if !looks.content {
+        let content = if !looks.content || self.manners.silent {
             Seen::NotAsked
         } else if self.fails() {
             Seen::Unknown(passing(&mut self.dice))
         } else {
             Seen::Yes(Content { deployed_at: Some(self.deployed_at), started: true })
         };
-        let blind = keys.failure().is_some() || status.failure().is_some();
+        let passes = |failure: Option<&Failure>| failure.is_some_and(|failure| failure.class.is_passing());
+        let blind = keys.failure().is_some() || passes(status.failure());
         self.blind = if blind { self.blind + 1 } else { 0 };
         Observation { at: self.now, keys, status, content, blind: self.blind }
     }
@@ -403,8 +408,8 @@ impl World {
             Step::Begin { generation, trigger } => {
                 let id = self.policy.credential.clone();
                 let nonce = self.dice.roll();
-                let names =
-                    Role::ALL.into_iter().map(|role| (role, KeyName::ours(role, *generation, &id, nonce)));
+                let roles = self.policy.roles.iter();
+                let names = roles.map(|role| (*role, KeyName::ours(*role, *generation, &id, nonce)));
                 Some(Event::Begun {
                     rotation: RotationId::new(&id, *generation, nonce),
                     trigger: *trigger,
@@ -439,7 +444,7 @@ impl World {
                 if self.manners.no_put {
                     return Err(Failure::new(Class::NotFound, "404"));
                 }
-                if !self.manners.ignores_put {
+                if !self.manners.ignores_put && !self.manners.silent {
                     self.held = keys.iter().map(|(role, key)| (*role, key.id.clone())).collect();
                 }
                 Some(Event::Delivered { upstream_at: None })

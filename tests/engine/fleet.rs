@@ -35,7 +35,7 @@ impl Fleet {
         let clock = Arc::new(Hands::new(now));
         let outside = |number: usize| {
             let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
-            for role in Role::ALL {
+            for role in Role::PAIR {
                 // The higher the number, the less time is left.
                 let age =
                     chrono::TimeDelta::days(days) + chrono::TimeDelta::hours(i64::try_from(number).unwrap());

@@ -19,7 +19,7 @@ use rekeyd::domain::fold::fold;
 use rekeyd::domain::key::{Key, KeyState, Sighting, Sightings};
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role};
 use rekeyd::domain::observation::{Content, Status, Verdict};
-use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
+use rekeyd::domain::policy::{Limits, Pin, Policy, Provision, Witness};
 use rekeyd::domain::record::Record;
 use rekeyd::domain::stage::Phase;
 use rekeyd::domain::window::Window;
@@ -215,6 +215,7 @@ pub(crate) fn policy() -> Policy {
         soak: Duration::from_hours(48),
         settle: Duration::from_mins(5),
         provision: Provision::WhenNeeded,
+        witness: Witness::Consumer,
         deadline: Duration::from_mins(30),
         poll: Duration::from_secs(15),
         token_life: Duration::from_hours(24),
@@ -244,7 +245,7 @@ impl Scene {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let clock = Arc::new(Hands::new(now));
         let outside = Arc::new(Outside { clock: Some(Arc::clone(&clock)), ..Outside::default() });
-        for role in Role::ALL {
+        for role in Role::PAIR {
             outside.add(role, KeyName(format!("first-{role}")), now - chrono::TimeDelta::days(days));
         }
         Self { id: policy().credential, clock, outside, journal: MemoryJournal::new() }

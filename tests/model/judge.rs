@@ -158,7 +158,7 @@ impl World {
                 return Some(format!("`{}` is gone and the consumer may hold it", setup.key(tag).name));
             }
         }
-        for role in Role::ALL {
+        for role in Role::PAIR {
             let ours = self.keys.iter().filter(|held| {
                 held.tag.role == role && held.gone_at.is_none() && held.tag.maker != Maker::Hand
             });

@@ -253,7 +253,7 @@ impl Play<'_> {
 
     fn pair(&mut self, host: usize, keys: &KeySet) -> Result<Pair, Failure> {
         let mut pair = self.world.consumer.held;
-        for (index, role) in Role::ALL.into_iter().enumerate() {
+        for (index, role) in Role::PAIR.into_iter().enumerate() {
             if let Some(key) = keys.get(&role) {
                 pair[index] = self.material(host, role, key)?;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rekeyd::domain::key::Key;
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
-use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
+use rekeyd::domain::policy::{Limits, Pin, Policy, Provision, Witness};
 use rekeyd::domain::window::Window;
 
 use super::clock::{GRID, stamp};
@@ -95,6 +95,7 @@ fn policy() -> Policy {
         soak: steps(SOAK),
         settle: steps(1),
         provision: Provision::WhenNeeded,
+        witness: Witness::Consumer,
         deadline: steps(2),
         poll: steps(POLL),
         // A pause between two renewals longer than tokens live: so far a leap of the clock is made up for.
@@ -130,7 +131,7 @@ fn nonce(generation: u32) -> u64 {
 /// Every key there can be.
 fn keys() -> BTreeMap<Tag, Key> {
     let mut keys = BTreeMap::new();
-    for role in Role::ALL {
+    for role in Role::PAIR {
         for maker in [Maker::First, Maker::Rekeyd, Maker::Hand] {
             for generation in 0..GENERATIONS {
                 for copy in 0..4 {
@@ -228,7 +229,7 @@ impl Setup {
     /// What was in use before rekeyd came.
     pub(crate) fn first_pair(&self) -> Pair {
         let generation = u8::from(self.first == Maker::Rekeyd);
-        Role::ALL.map(|role| Tag { role, maker: self.first, generation, copy: 0 })
+        Role::PAIR.map(|role| Tag { role, maker: self.first, generation, copy: 0 })
     }
 
     pub(crate) fn policy(&self, reconfigured: bool) -> &Policy {

@@ -50,7 +50,7 @@ impl Model for Setup {
             acts.extend(
                 world.keys.iter().filter(|held| held.gone_at.is_none()).map(|held| Act::HandDelete(held.tag)),
             );
-            acts.extend(Role::ALL.map(Act::HandCreate));
+            acts.extend(Role::PAIR.map(Act::HandCreate));
             acts.extend(
                 [Entered::InUse, Entered::Newest, Entered::First, Entered::Mixed].map(Act::HandEnter),
             );

@@ -380,7 +380,7 @@ impl World {
     /// What the issuer lists. `behind` leaves out what was made just now and shows what has just gone.
     pub(crate) fn list(&self, setup: &Setup, behind: bool) -> rekeyd::domain::key::Sightings {
         let mut sightings: rekeyd::domain::key::Sightings =
-            Role::ALL.into_iter().map(|role| (role, vec![])).collect();
+            Role::PAIR.into_iter().map(|role| (role, vec![])).collect();
         for held in &self.keys {
             let shown = if behind {
                 held.made_at + LAG <= self.time && held.gone_at.is_none_or(|gone| self.time < gone + GHOST)

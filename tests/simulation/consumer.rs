@@ -17,6 +17,7 @@ impl Pair {
         match role {
             Role::Ciapi => self.ciapi,
             Role::Cirt => self.cirt,
+            Role::Sole => unreachable!("the consumers here are data planes"),
         }
     }
 }

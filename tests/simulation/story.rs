@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rekeyd::domain::fleet::{Opening, Rules};
 use rekeyd::domain::names::Role;
-use rekeyd::domain::policy::{Limits, Pin, Policy, Provision};
+use rekeyd::domain::policy::{Limits, Pin, Policy, Provision, Witness};
 use rekeyd::domain::window::Window;
 use rekeyd::domain::{Timestamp, after};
 use rekeyd::engine::Maintenance;
@@ -235,12 +235,13 @@ pub(crate) fn drawn_policy(dice: &mut Dice, draw: Draw, number: usize, provision
         credential: format!("t{number}/dataplane").parse().unwrap(),
         issuer: "cloud-foundry",
         consumer: "dataspace",
-        roles: Role::ALL.to_vec(),
+        roles: Role::PAIR.to_vec(),
         window,
         lead: Duration::from_hours(24 * 30),
         soak: Duration::from_hours(dice.pick(&[1, 6, 48, 48, 96])),
         settle: Duration::from_mins(5),
         provision,
+        witness: Witness::Consumer,
         deadline: Duration::from_mins(30),
         poll: Duration::from_secs(draw.pick(dice, &[30, 60, 60, 120], &[60, 120, 300, 300])),
         token_life: Duration::from_millis(LONGEST_TOKEN_LIFE),

@@ -126,7 +126,7 @@ impl Tenant {
             forgetful: false,
             cloned: false,
         };
-        for (role, age) in Role::ALL.into_iter().zip(ages) {
+        for (role, age) in Role::PAIR.into_iter().zip(ages) {
             let place = tenant.add(role, KeyName(format!("first-{role}")), Maker::Hand, 0);
             tenant.keys[place].created = -age;
             tenant.keys[place].delivered = true;

@@ -56,7 +56,14 @@ fn the_reference_is_the_table_of_keys() {
 fn every_line_of_the_reference_is_right() {
     let text = render();
     let (daemon, tenant) = text.split_once(TENANT_PART).expect("the reference has two parts");
-    let loaded = load(&switched_on(daemon), &switched_on(tenant));
+    let tenant = switched_on(tenant);
+    let (pair, sole) = tenant.split_once("[credential.keys.sole]").expect("the one key stands last");
+    assert_eq!(load(&switched_on(daemon), pair).warnings, []);
+    // With another consumer it is the one key and not the pair.
+    let (before, _) = pair.split_once("[credential.keys.ciapi]").expect("the pair stands before it");
+    let to_a_person = before.replace("consumer = \"dataspace\"", "consumer = \"manual\"");
+    assert_ne!(to_a_person, before);
+    let loaded = load(&switched_on(daemon), &format!("{to_a_person}[credential.keys.sole]{sole}"));
     assert_eq!(loaded.warnings, []);
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::status_words::Words;
+use super::token;
 use crate::domain::evidence::Grade;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::names::Role;
@@ -129,8 +130,7 @@ impl Dataspace {
 #[async_trait::async_trait]
 impl Consumer for Dataspace {
     async fn test(&self, role: Role, key: &ServiceKey) -> Result<Grade, Failure> {
-        let login = Login::of_key(key)?;
-        let token = self.http.fetch_uncached(&login).await?;
+        let (login, token) = token::fresh(&self.http, key).await?;
         if role != Role::Ciapi {
             return Ok(Grade::Token);
         }
@@ -176,23 +176,7 @@ impl Consumer for Dataspace {
     }
 
     async fn is_refused(&self, _role: Role, key: &ServiceKey) -> Result<bool, Failure> {
-        match self.http.fetch_uncached(&*Login::of_key(key)?).await {
-            Ok(_) => Ok(false),
-            Err(error) if is_refusal(&error) => Ok(true),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// Whether the token service itself refused the key. A proxy's 403 or a malformed request proves nothing.
-fn is_refusal(error: &HttpError) -> bool {
-    let reply = error.reply.as_deref().and_then(Reply::value);
-    let says_error = reply.is_some_and(|value| value.get("error").is_some_and(Value::is_string));
-    match error.status {
-        Some(401) => true,
-        Some(403) => says_error,
-        Some(400) => error.class == Class::Unauthorized,
-        _ => false,
+        token::is_refused(&self.http, key).await
     }
 }
 

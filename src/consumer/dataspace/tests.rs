@@ -13,6 +13,7 @@ fn key(stub: &str, name: &str) -> ServiceKey {
         endpoints: BTreeMap::new(),
         created_at: None,
         valid_until: None,
+        document: Secret::new(String::new()),
     }
 }
 

@@ -181,6 +181,11 @@ impl Fleet {
             self.attempts.remove(id);
         }
         let Some(attempt) = self.attempts.get_mut(id) else { return };
+        if let Event::HandedOver { .. } = event {
+            // Nobody waits for a person who may come next week, and what his hands did speaks for no other rotation.
+            self.attempts.remove(id);
+            return;
+        }
         if let Event::Completed | Event::Adopted { .. } = event {
             attempt.is_over = true;
             if matches!(attempt.progress, Progress::UnderWay | Progress::Proven) {

@@ -182,6 +182,7 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
             watch.start_over(None);
         }
         Event::CannotProvision => watch.cannot_post = true,
+        Event::HandedOver { .. } => watch.handed_at = Some(at),
         Event::Provisioned { baseline, upstream_at } => {
             watch.posted_at = Some(at);
             watch.news_after = upstream_at.unwrap_or(at);
@@ -189,7 +190,8 @@ fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
             watch.moving = false;
             watch.start_over(None);
         }
-        Event::Wished(Wish::Resume | Wish::Confirm) => {
+        Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => {
+            watch.confirmed |= *wish == Wish::Confirm && watch.handed_at.is_some();
             watch.since = at;
             watch.posted_at = None;
             watch.moving = false;

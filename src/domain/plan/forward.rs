@@ -10,7 +10,7 @@ use crate::domain::halt::HaltReason;
 use crate::domain::key::{KeySet, KeyState, Sighting};
 use crate::domain::names::{KeyName, Role};
 use crate::domain::observation::{Seen, Status, Verdict};
-use crate::domain::policy::Provision;
+use crate::domain::policy::{Provision, Witness};
 use crate::domain::{Timestamp, after};
 
 pub(super) fn creating(
@@ -243,6 +243,7 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
             sight.turn_back(format!("the consumer fails with the fresh keys: {detail}"))
         }),
         Judgement::AskForProvisioning => ask(sight),
+        Judgement::AwaitsPerson => by_person(sight, fresh, watch),
         Judgement::Waiting => waiting(sight),
         Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
     }
@@ -281,6 +282,24 @@ pub(super) fn provision(sight: &Sight<'_>, text: &str) -> Plan {
         return plan;
     }
     Plan::go(Step::Provision { baseline: Baseline::of(sight.observation) }, "provision", text)
+}
+
+/// Only a person can put the keys in place and say so: what is to be done is written down once, and waited for.
+pub(super) fn by_person(sight: &Sight<'_>, keys: &KeySet, watch: &Watch) -> Plan {
+    let Witness::Person { instruction } = &sight.policy.witness else { return waiting(sight) };
+    let keys: Vec<KeyName> = keys.values().map(|key| key.name.clone()).collect();
+    if watch.handed_at.is_none() {
+        let event = Event::HandedOver { keys, instruction: instruction.clone() };
+        return Plan::note(event, "hand-over", "only a person can say that the consumer works with the keys");
+    }
+    if sight.overtime() {
+        return Plan::halt(HaltReason::HandOver { keys });
+    }
+    let names = keys.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    let credential = &sight.record.credential;
+    sight.seldom("awaits-person", format!("a person is to put {names} in place")).person(format!(
+        "{names}: {instruction}; then `rekeyd confirm {credential}`, or `rekeyd restore {credential}` if it does not work"
+    ))
 }
 
 /// Waits for the consumer, and says what it is doing.

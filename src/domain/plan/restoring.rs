@@ -99,6 +99,7 @@ pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline, wa
             Some((step, cause)) => Plan::halt(HaltReason::AttemptsExhausted { step, cause }),
             None => forward::provision(sight, "the old credential was put back"),
         },
+        Judgement::AwaitsPerson => forward::by_person(sight, live, watch),
         Judgement::Waiting => forward::waiting(sight),
         Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
     }

@@ -302,7 +302,9 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         Judgement::Fails(detail) => proving::fails(sight, watch, detail, |detail| {
             Plan::note(Event::ExclusionFailed { detail: detail.clone() }, "exclusion-failed", detail)
         }),
-        Judgement::AskForProvisioning | Judgement::Waiting => forward::waiting(sight),
+        Judgement::AskForProvisioning | Judgement::AwaitsPerson | Judgement::Waiting => {
+            forward::waiting(sight)
+        }
         Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
     })
 }

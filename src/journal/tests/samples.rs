@@ -55,6 +55,7 @@ samples! {
     halts: HaltReason {
         HaltReason::DuplicateName { .. } => [HaltReason::DuplicateName { role: Role::Cirt, name: name(), found: 2 }],
         HaltReason::ManualDelivery { .. } => [HaltReason::ManualDelivery { keys: vec![name(), name()] }],
+        HaltReason::HandOver { .. } => [HaltReason::HandOver { keys: vec![name()] }],
         HaltReason::Indeterminate => [HaltReason::Indeterminate],
         HaltReason::ExclusionFailed { .. } => [HaltReason::ExclusionFailed { detail: text() }],
         HaltReason::ConsumerChanged { .. } => [HaltReason::ConsumerChanged { deployed_at: instant() }],
@@ -103,6 +104,7 @@ samples! {
             Event::Delivered { upstream_at: None },
             Event::Delivered { upstream_at: Some(instant()) },
         ],
+        Event::HandedOver { .. } => [Event::HandedOver { keys: vec![name(), name()], instruction: text() }],
         Event::ProvisionSent => [Event::ProvisionSent],
         Event::Provisioned { .. } => [Event::Provisioned { baseline: baseline(), upstream_at: Some(instant()) }],
         Event::CannotProvision => [Event::CannotProvision],

@@ -115,7 +115,7 @@ pub(super) const PHRASES: &[Phrase] = &[
         Ok(())
     }),
     ("the tenant names the keys in use", |scene, _| {
-        for role in Role::ALL {
+        for role in Role::PAIR {
             scene.world.policy.in_use.insert(role, KeyName(format!("first-{role}")));
         }
         Ok(())
@@ -153,7 +153,7 @@ fn key(scene: &mut Scene, role: Role) -> &mut rekeyd::domain::key::Key {
 
 fn aged(scene: &mut Scene, values: &[&str]) -> Result<(), String> {
     let created = scene.world.now - chrono::TimeDelta::days(number(values[0])?.into());
-    for role in Role::ALL {
+    for role in Role::PAIR {
         key(scene, role).created_at = Some(created);
     }
     Ok(())

@@ -38,7 +38,7 @@ pub(super) const PHRASES: &[Phrase] = &[
         ensure(scene.world.deletes == [first], || format!("{:?} were deleted", scene.world.deletes))
     }),
     ("the first keys were deleted, ciapi before cirt", |scene, _| {
-        let expected: Vec<KeyId> = Role::ALL.iter().map(|role| scene.first[role].clone()).collect();
+        let expected: Vec<KeyId> = Role::PAIR.iter().map(|role| scene.first[role].clone()).collect();
         ensure(scene.world.deletes == expected, || format!("{:?} were deleted", scene.world.deletes))
     }),
     ("the first keys exist", |scene, _| {

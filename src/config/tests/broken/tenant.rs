@@ -158,7 +158,7 @@ fn times_and_places() {
         ],
         &[
             "tenants.d/acme.toml:13:10: error: `issuer` in `[[credential]]` is `portal`, which is not available in this version: expected one of `cloud-foundry`, `file`",
-            "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspce`: expected one of `dataspace`; did you mean `dataspace`?",
+            "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspce`: expected one of `dataspace`, `file`, `command`, `manual`; did you mean `dataspace`?",
         ],
     );
     check(

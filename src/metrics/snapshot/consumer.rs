@@ -1,0 +1,52 @@
+//! What the consumers say, as of the last look.
+
+use std::collections::BTreeMap;
+
+use super::{Family, seconds};
+use crate::domain::observation::Verdict;
+use crate::domain::view::View;
+
+/// What the consumer says.
+pub(super) fn consumer(views: &[View], text: &mut String) {
+    let mut status =
+        Family::new("rekeyd_dataplane_status", "The last observed status of the consumer: exactly one is 1.");
+    let mut observed = Family::new(
+        "rekeyd_dataplane_last_observation_timestamp_seconds",
+        "When the status was observed; absent before the first time.",
+    );
+    // A tenant may have several consumers of a kind: the worst of them counts.
+    let mut kinds = BTreeMap::new();
+    for view in views {
+        let labels = [("tenant", view.credential.tenant.as_str()), ("consumer", view.policy.consumer)];
+        let seen = view.observation.as_ref().and_then(|seen| Some((seen.at, seen.status.known()?)));
+        let is = seen.map_or(Verdict::Unknown, |(_, status)| status.verdict);
+        let at = seen.map(|(at, _)| at);
+        let kind = kinds.entry(labels).or_insert((is, at));
+        if badness(is) > badness(kind.0) {
+            *kind = (is, at);
+        }
+    }
+    for (labels, (is, at)) in kinds {
+        for verdict in Verdict::ALL {
+            let value = f64::from(u8::from(verdict == is));
+            status.set(&[labels[0], labels[1], ("class", verdict.as_str())], value);
+        }
+        if let Some(at) = at {
+            observed.set(&labels, seconds(at));
+        }
+    }
+    for family in [status, observed] {
+        family.finish(text);
+    }
+}
+
+/// How much a status calls for attention.
+fn badness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Success => 0,
+        Verdict::InProgress => 1,
+        Verdict::NotProvisioned => 2,
+        Verdict::Unknown => 3,
+        Verdict::Error => 4,
+    }
+}
