@@ -14,3 +14,4 @@ pub mod logging;
 pub mod metrics;
 pub mod ports;
 pub mod secret;
+pub mod sink;

@@ -8,8 +8,11 @@ use std::time::Duration;
 use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::Schedule;
+use super::url;
 use crate::domain::fleet::Rules;
+use crate::domain::notice::Severity;
 use crate::domain::policy::Limits;
+use crate::secret::{Secret, ServiceKey};
 
 macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -91,6 +94,38 @@ pub struct Daemon {
     pub limits: Limits,
     /// The rules over the whole fleet.
     pub rules: Rules,
+    /// Who is told what happens.
+    pub sinks: Vec<Sink>,
+}
+
+/// Who is told what happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: SinkKind,
+    /// The least that it is told.
+    pub severity: Severity,
+    /// How many messages it gets in a minute, at most.
+    pub per_minute: u32,
+}
+
+/// What a sink is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKind {
+    /// A webhook of the operator's.
+    Webhook {
+        /// Where.
+        url: String,
+        /// What messages are signed with.
+        secret: Option<Secret>,
+    },
+    /// SAP Alert Notification.
+    AlertNotification {
+        /// Its service key.
+        key: Box<ServiceKey>,
+    },
 }
 
 /// The way out.
@@ -139,6 +174,51 @@ pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>
         usr1: Usr1::of(&root.table("signal")?.text("usr1")?)?,
         limits: limits(root.table("limits")?)?,
         rules: rules(root.table("fleet")?, problems)?,
+        sinks: sinks(root, problems),
+    })
+}
+
+/// The sinks that can be made; what is wrong with the others is reported.
+fn sinks(root: &Section, problems: &mut Vec<Problem>) -> Vec<Sink> {
+    let allow_http = root.table("http").and_then(|http| http.flag("allow-http")).unwrap_or(false);
+    let mut sinks: Vec<Sink> = Vec::new();
+    for section in root.list("sink") {
+        let Some(sink) = sink(section, allow_http, problems) else { continue };
+        if sinks.iter().any(|known| known.name == sink.name) {
+            let found = format!("sink `{}` is already there", sink.name);
+            let problem = Problem::error(section.site_of("name"), "sink.name", found);
+            problems.push(problem.expected("a name of its own"));
+        }
+        sinks.push(sink);
+    }
+    sinks
+}
+
+fn sink(section: &Section, allow_http: bool, problems: &mut Vec<Problem>) -> Option<Sink> {
+    let word = section.text("kind")?;
+    let needed = if word == "webhook" { "url" } else { "service-key" };
+    if !section.has(needed) {
+        let found = format!("missing key `{needed}` in `[[sink]]` of kind `{word}`");
+        problems.push(Problem::error(&section.site, &section.path_of(needed), found));
+        return None;
+    }
+    let kind = match word.as_str() {
+        "webhook" => {
+            let url = section.text("url")?;
+            if let Err(complaint) = url::checked(&url, allow_http) {
+                let found = format!("`url` in `[[sink]]` {}", complaint.found);
+                let problem = Problem::error(section.site_of("url"), &section.path_of("url"), found);
+                problems.push(problem.expected(complaint.expected).remedy(complaint.remedy));
+            }
+            SinkKind::Webhook { url, secret: section.password("secret") }
+        }
+        _ => SinkKind::AlertNotification { key: section.service_key("service-key")? },
+    };
+    Some(Sink {
+        name: section.text("name")?,
+        kind,
+        severity: Severity::of(&section.text("severity")?)?,
+        per_minute: small(section, "per-minute")?,
     })
 }
 

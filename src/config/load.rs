@@ -58,7 +58,8 @@ pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
 /// tenants. Where it is wrong, which was reported, the defaults stand in, so that the tenants are read all
 /// the same and their problems are found in the same run.
 fn daemon(path: &Path, environment: &Environment, problems: &mut Vec<Problem>) -> (Daemon, Site) {
-    let look = Look { environment, folder: folder(path), file_stem: None, allow_http: false };
+    // Whether `http` is allowed is written in this very file: who uses an address looks at that.
+    let look = Look { environment, folder: folder(path), file_stem: None, allow_http: true };
     // The kernel is asked, and not /proc/sys, which a unit with ProcSubset=pid does not see.
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut stand_in = stand_in(path, &look);

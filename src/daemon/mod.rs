@@ -16,6 +16,7 @@ pub mod probing;
 pub mod protocol;
 mod reload;
 pub mod report;
+mod sinks;
 mod summary;
 pub mod triggers;
 pub mod web;
@@ -29,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::daemon::{LogFormat, Usr1};
+use crate::config::daemon::{LogFormat, Sink, Usr1};
 use crate::config::environment::Environment;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
@@ -122,6 +123,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     }
     let servers = CancellationToken::new();
     let _unlink = listen::serve(&daemon, &servers).await?;
+    let sinks = tokio::spawn(sinks::tell_all(Arc::clone(&daemon), servers.child_token()));
     let metronome = Metronome::start()
         .await
         .map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
@@ -130,6 +132,8 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     daemon.metrics.triggered(Trigger::Recovery);
     turn(&daemon, metronome, signals).await;
     servers.cancel();
+    // A message on its way is not waited for: it is told again.
+    sinks.abort();
     info!("stopped; what is under way goes on at the next start");
     Ok(if unwritten(&daemon.engine) { End::Unwritten } else { End::Stopped })
 }
@@ -257,6 +261,21 @@ impl Daemon {
     pub fn since_last_turn(&self) -> Duration {
         let last = Duration::from_millis(self.last_turn.load(Ordering::Relaxed));
         self.clock.monotonic().saturating_sub(last)
+    }
+
+    /// The sinks, as configured now.
+    fn sinks(&self) -> Vec<Sink> {
+        self.config.lock().expect("no holder of the lock panics").daemon.sinks.clone()
+    }
+
+    /// The name of this instance.
+    fn instance(&self) -> String {
+        self.config.lock().expect("no holder of the lock panics").daemon.instance.clone()
+    }
+
+    /// Where the state is.
+    fn state_dir(&self) -> PathBuf {
+        self.config.lock().expect("no holder of the lock panics").daemon.state_dir.clone()
     }
 
     /// Whether the daemon is on its way out.

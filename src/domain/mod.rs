@@ -6,7 +6,7 @@
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
 //! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
 //! ([`plan`]), who of the whole fleet may begin ([`fleet`]), and what
-//! comes of all that over the next months ([`forecast`]). [`story`], [`view`] and [`spelling`] tell people.
+//! comes of all that over the next months ([`forecast`]). [`story`], [`view`], [`notice`] and [`spelling`] tell people.
 
 pub mod backoff;
 pub mod event;
@@ -18,6 +18,7 @@ pub mod forecast;
 pub mod halt;
 pub mod key;
 pub mod names;
+pub mod notice;
 pub mod observation;
 pub mod plan;
 pub mod policy;

@@ -50,6 +50,9 @@ impl Default for HttpSettings {
 }
 
 /// How many clients with a certificate are kept: each holds its own pool and a copy of the trusted roots.
+/// The header with the signature of a message to a sink; the form that many receivers know.
+const SIGNATURE: &str = "x-rekeyd-signature-256";
+
 const KEPT: usize = 16;
 
 type Fingerprint = [u8; 32];
@@ -191,6 +194,13 @@ fn prepare(client: &reqwest::Client, request: &Request) -> reqwest::RequestBuild
     match &request.body {
         Body::Empty => builder,
         Body::Json(value) => builder.json(value),
+        Body::Signed(text, signature) => {
+            let builder = builder.header("content-type", "application/json").body(text.clone());
+            match signature {
+                Some(signature) => builder.header(SIGNATURE, format!("sha256={signature}")),
+                None => builder,
+            }
+        }
         Body::Form(fields) => {
             let fields: Vec<(&str, &str)> =
                 fields.iter().map(|(name, value)| (*name, value.expose())).collect();

@@ -13,7 +13,7 @@ const TICK_BUCKETS: [f64; 7] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 pub(super) struct Shop(pub(super) Registry);
 
 impl Shop {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         let family =
             IntCounterVec::new(Opts::new(name, help), labels).expect("the name and labels are valid");
         self.0.register(Box::new(family.clone())).expect("each name is registered once");

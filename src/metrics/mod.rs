@@ -7,6 +7,8 @@
 
 mod families;
 mod fleet;
+mod labels;
+mod sinks;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -24,32 +26,7 @@ use crate::domain::stage::Phase;
 use crate::domain::view::View;
 use crate::domain::{Timestamp, between};
 use families::{Process, Records, Rotations, Shop, Upstream};
-
-/// What is asked of an upstream: the closed set of the label `operation`.
-pub const OPERATIONS: [&str; 13] = [
-    "token",
-    "discover",
-    "list_keys",
-    "create_key",
-    "poll_job",
-    "read_key",
-    "delete_key",
-    "test_key",
-    "put_credentials",
-    "read_credentials",
-    "start_dataplane",
-    "get_dataplane",
-    "root",
-];
-
-/// Why a wish to rotate was not acted upon: the closed set of the label `class` of `rekeyd_triggers_ignored_total`.
-pub const IGNORED: [&str; 7] = ["coalesced", "cooldown", "held", "fuse", "halted", "standby", "draining"];
-
-/// Who kept a request back: the closed set of the label `class` of `rekeyd_upstream_throttled_total`.
-pub const THROTTLED: [&str; 3] = ["server", "pause", "limiter"];
-
-/// What the own listener is asked for.
-pub const PAGES: [&str; 6] = ["metrics", "healthy", "ready", "status", "page", "other"];
+pub use labels::{IGNORED, OPERATIONS, PAGES, THROTTLED};
 
 /// The phases in which a rotation can fail.
 const FAILING: [Phase; 7] = [
@@ -69,6 +46,7 @@ pub struct Metrics {
     rotation: Rotations,
     process: Process,
     records: Records,
+    sinks: sinks::Sinks,
     /// The pauses that are on, by landscape.
     pauses: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -82,6 +60,7 @@ impl Metrics {
             rotation: Rotations::new(&shop),
             process: Process::new(&shop),
             records: Records::new(&shop),
+            sinks: sinks::Sinks::new(&shop),
             pauses: Mutex::default(),
             registry: shop.0,
         };

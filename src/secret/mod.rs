@@ -6,9 +6,9 @@
 pub mod service_key;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 
-use aws_lc_rs::{constant_time, digest};
+use aws_lc_rs::{constant_time, digest, hmac};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -31,6 +31,15 @@ impl Secret {
     pub fn fingerprint(&self) -> [u8; 32] {
         let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());
         hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// What shows who holds the secret that `message` came from them: HMAC with SHA-256, in hex.
+    pub fn sign(&self, message: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.expose().as_bytes());
+        hmac::sign(&key, message).as_ref().iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to memory does not fail");
+            text
+        })
     }
 
     /// Whether two secrets are the same, in constant time.

@@ -12,6 +12,7 @@ mod found;
 mod gates;
 mod given;
 mod names;
+mod notice;
 mod person;
 mod proving;
 mod soaking;

@@ -6,6 +6,7 @@ mod fleet_rules;
 mod halts;
 mod hostile;
 mod inputs;
+mod local;
 mod metrics;
 mod notify;
 mod rotation;

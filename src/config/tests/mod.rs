@@ -5,6 +5,7 @@ mod local;
 mod made;
 mod samples;
 mod schema;
+mod sinks;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
