@@ -10,6 +10,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::scenario::tenant::Issuer;
 use crate::world::World;
 use crate::world::tenant::Tenant;
 
@@ -34,9 +35,14 @@ pub struct TenantAccess {
     pub user: String,
     /// Its identity provider.
     pub origin: Option<String>,
+    /// Who makes its keys.
+    pub issuer: Issuer,
     /// The DSI service key as downloaded; it holds secrets.
     #[serde(skip)]
     pub dsi_key: Value,
+    /// The service key of its Service Manager as downloaded.
+    #[serde(skip)]
+    pub sm_key: Value,
     /// The password of the technical user.
     #[serde(skip)]
     pub password: String,
@@ -56,9 +62,30 @@ impl World {
             cloud_foundry_api: format!("{}/cf", self.public_base()),
             user: self.login.user.clone(),
             origin: self.login.origin.clone(),
+            issuer: tenant.issuer,
             dsi_key: self.dsi_key(tenant),
+            sm_key: self.sm_key(tenant),
             password: self.login.password.clone(),
         })
+    }
+
+    /// The key of Service Manager in the shape in which the cockpit downloads it.
+    fn sm_key(&self, tenant: &Tenant) -> Value {
+        let (base, login) = (self.key_base(), &tenant.manager);
+        let mut key = json!({
+            "clientid": login.client_id, "sm_url": format!("{base}/sm"),
+            "url": format!("{base}/xsuaa/{}", tenant.id), "xsappname": login.client_id.trim_start_matches("sb-"),
+        });
+        match &login.certificate {
+            None => key["clientsecret"] = json!(login.secret),
+            Some(certificate) => {
+                key["certificate"] = json!(certificate.chain_pem);
+                key["key"] = json!(certificate.key_pem);
+                key["certurl"] =
+                    json!(format!("{}/xsuaa-cert/{}", self.inside(&self.bases.https), tenant.id));
+            }
+        }
+        key
     }
 
     /// The key in the shape in which the cockpit downloads it.
@@ -86,7 +113,8 @@ impl World {
     }
 }
 
-/// Writes everything into `directory`: `ca.pem`, `cf-password`, and per tenant `<id>.json` and `<id>-dsi.json`.
+/// Writes everything into `directory`: `ca.pem`, `cf-password`, and per tenant `<id>.json`, `<id>-dsi.json` and, where it
+/// is the issuer, `<id>-sm.json`.
 pub(crate) fn write(
     directory: &Path,
     ca_pem: &str,
@@ -99,6 +127,9 @@ pub(crate) fn write(
     for tenant in tenants {
         put(&directory.join(format!("{}.json", tenant.id)), &serde_json::to_string_pretty(tenant)?)?;
         put(&directory.join(format!("{}-dsi.json", tenant.id)), &tenant.dsi_key.to_string())?;
+        if tenant.issuer == Issuer::ServiceManager {
+            put(&directory.join(format!("{}-sm.json", tenant.id)), &tenant.sm_key.to_string())?;
+        }
     }
     Ok(())
 }

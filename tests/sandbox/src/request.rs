@@ -107,6 +107,11 @@ pub(crate) enum Endpoint {
     Details(String),
     DeleteBinding(String),
     Job(String),
+    ListManaged,
+    CreateManaged,
+    GetManaged(String),
+    DeleteManaged(String),
+    Managed { binding: String, operation: String },
     XsuaaToken { tenant: String, certificate: bool },
     PutCredentials(String),
     ReadCredentials(String),
@@ -134,6 +139,7 @@ impl Endpoint {
             ("GET", ["cf", "v3", "service_credential_bindings", guid, "details"]) => Self::Details(own(guid)),
             ("DELETE", ["cf", "v3", "service_credential_bindings", guid]) => Self::DeleteBinding(own(guid)),
             ("GET", ["cf", "v3", "jobs", guid]) => Self::Job(own(guid)),
+            (method, ["sm", "v1", "service_bindings", rest @ ..]) => Self::of_manager(method, rest),
             (_, ["xsuaa", tenant, "oauth", "token"]) => {
                 Self::XsuaaToken { tenant: own(tenant), certificate: false }
             }
@@ -147,6 +153,20 @@ impl Endpoint {
                 Self::Artifacts(own(tenant))
             }
             (_, ["cirt", tenant, ..]) => Self::Runtime(own(tenant)),
+            _ => Self::Nowhere,
+        }
+    }
+
+    fn of_manager(method: &str, rest: &[&str]) -> Self {
+        let own = |part: &&str| (*part).to_owned();
+        match (method, rest) {
+            ("GET", []) => Self::ListManaged,
+            ("POST", []) => Self::CreateManaged,
+            ("GET", [id]) => Self::GetManaged(own(id)),
+            ("DELETE", [id]) => Self::DeleteManaged(own(id)),
+            ("GET", [id, "operations", operation]) => {
+                Self::Managed { binding: own(id), operation: own(operation) }
+            }
             _ => Self::Nowhere,
         }
     }
@@ -167,11 +187,11 @@ impl Endpoint {
             Self::Root => Operation::Root,
             Self::UaaToken | Self::XsuaaToken { .. } => Operation::Token,
             Self::Instances | Self::Spaces | Self::Organizations => Operation::Discover,
-            Self::ListBindings => Operation::ListKeys,
-            Self::CreateBinding => Operation::CreateKey,
-            Self::GetBinding(_) | Self::Details(_) => Operation::ReadKey,
-            Self::DeleteBinding(_) => Operation::DeleteKey,
-            Self::Job(_) => Operation::PollJob,
+            Self::ListBindings | Self::ListManaged => Operation::ListKeys,
+            Self::CreateBinding | Self::CreateManaged => Operation::CreateKey,
+            Self::GetBinding(_) | Self::Details(_) | Self::GetManaged(_) => Operation::ReadKey,
+            Self::DeleteBinding(_) | Self::DeleteManaged(_) => Operation::DeleteKey,
+            Self::Job(_) | Self::Managed { .. } => Operation::PollJob,
             Self::PutCredentials(_) => Operation::PutCredentials,
             Self::ReadCredentials(_) => Operation::ReadCredentials,
             Self::StartDataplane(_) => Operation::StartDataplane,
@@ -194,6 +214,9 @@ impl Endpoint {
             Self::GetBinding(_) | Self::DeleteBinding(_) => "/cf/v3/service_credential_bindings/:guid",
             Self::Details(_) => "/cf/v3/service_credential_bindings/:guid/details",
             Self::Job(_) => "/cf/v3/jobs/:guid",
+            Self::ListManaged | Self::CreateManaged => "/sm/v1/service_bindings",
+            Self::GetManaged(_) | Self::DeleteManaged(_) => "/sm/v1/service_bindings/:guid",
+            Self::Managed { .. } => "/sm/v1/service_bindings/:guid/operations/:guid",
             Self::XsuaaToken { certificate: false, .. } => "/xsuaa/:tenant/oauth/token",
             Self::XsuaaToken { certificate: true, .. } => "/xsuaa-cert/:tenant/oauth/token",
             Self::PutCredentials(_) | Self::ReadCredentials(_) => {
@@ -220,7 +243,17 @@ impl Endpoint {
             | Self::Register(tenant)
             | Self::Artifacts(tenant)
             | Self::Runtime(tenant) => world.tenants.contains_key(tenant).then(|| tenant.clone()),
-            Self::GetBinding(guid) | Self::Details(guid) | Self::DeleteBinding(guid) => of_binding(guid),
+            Self::GetBinding(guid)
+            | Self::Details(guid)
+            | Self::DeleteBinding(guid)
+            | Self::GetManaged(guid)
+            | Self::DeleteManaged(guid)
+            | Self::Managed { binding: guid, .. } => of_binding(guid),
+            Self::ListManaged => world.tokens.managed(request.bearer()?),
+            Self::CreateManaged => {
+                let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
+                of_instance(body.get("service_instance_id")?.as_str()?)
+            }
             Self::Job(guid) => world.jobs.get(guid).map(|job| job.tenant.clone()),
             Self::ListBindings => {
                 let parameters = request.parameters();
@@ -255,6 +288,10 @@ mod tests {
             ("PUT", "/dsi/acme/api/v1/dsi/credentials/dataplane", Operation::PutCredentials),
             ("DELETE", "/dsi/acme/api/v1/dsi/dataplane", Operation::Unknown),
             ("GET", "/cf/v2/service_keys", Operation::Unknown),
+            ("GET", "/sm/v1/service_bindings", Operation::ListKeys),
+            ("DELETE", "/sm/v1/service_bindings/a", Operation::DeleteKey),
+            ("GET", "/sm/v1/service_bindings/a/operations/b", Operation::PollJob),
+            ("PATCH", "/sm/v1/service_bindings/a", Operation::Unknown),
         ] {
             assert_eq!(Endpoint::of(method, path).operation(), operation, "{method} {path}");
         }

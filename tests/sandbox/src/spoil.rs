@@ -92,15 +92,17 @@ fn mistyped(world: &mut World, question: &str, reply: &Reply) -> Reply {
 fn misled(world: &World, endpoint: &Endpoint, request: &Request, mut reply: Reply) -> Reply {
     let (base, elsewhere) = (request.base(world), &world.bases.elsewhere);
     for (name, value) in &mut reply.headers {
-        if *name == "location"
-            && let Some(rest) = value.strip_prefix(&base)
-        {
-            *value = format!("{elsewhere}{rest}");
+        if *name == "location" && value.starts_with('/') {
+            *value = format!("{elsewhere}{value}");
+        } else if matches!(*name, "location" | "link") {
+            *value = value.replace(&base, elsewhere);
         }
     }
-    if !matches!(endpoint, Endpoint::Details(_))
-        && let Some(mut document) = reply.document()
-    {
+    let holds_keys = matches!(
+        endpoint,
+        Endpoint::Details(_) | Endpoint::ListManaged | Endpoint::GetManaged(_) | Endpoint::CreateManaged
+    );
+    if !holds_keys && let Some(mut document) = reply.document() {
         scramble::mislead(&mut document, &base, elsewhere);
         reply.body = document.to_string().into();
     }

@@ -9,6 +9,7 @@ use super::listing::Listing;
 use super::{cf_error, not_found};
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::scenario::tenant::Issuer;
 use crate::world::World;
 use crate::world::key::{Key, Maker};
 use crate::world::service::Service;
@@ -71,17 +72,18 @@ pub(super) fn list(world: &mut World, request: &Request) -> Reply {
 /// The tenants whose keys can be in the list: a large fleet is asked for a few instances at a time.
 fn owners(world: &World, listing: &Listing) -> BTreeSet<String> {
     match listing.parameter("service_instance_guids") {
-        None => world.tenants.keys().cloned().collect(),
+        None => world.tenants.keys().filter(|id| world.issues(Issuer::CloudFoundry, id)).cloned().collect(),
         Some(guids) => guids
             .split(',')
             .filter_map(|guid| world.instances.get(guid))
+            .filter(|(tenant, _)| world.issues(Issuer::CloudFoundry, tenant))
             .map(|(tenant, _)| tenant.clone())
             .collect(),
     }
 }
 
 /// The keys that this read shows as they were before their creation or deletion.
-fn stale(world: &mut World, owners: &BTreeSet<String>) -> BTreeSet<String> {
+pub(super) fn stale(world: &mut World, owners: &BTreeSet<String>) -> BTreeSet<String> {
     let now = world.now();
     let tenants = owners.iter().filter_map(|id| world.tenants.get(id));
     let young: Vec<String> = tenants
@@ -90,7 +92,7 @@ fn stale(world: &mut World, owners: &BTreeSet<String>) -> BTreeSet<String> {
     young.into_iter().filter(|guid| is_stale(world, guid)).collect()
 }
 
-fn is_stale(world: &mut World, guid: &str) -> bool {
+pub(super) fn is_stale(world: &mut World, guid: &str) -> bool {
     let rate = world.rates().stale;
     world.mischief(&format!("{guid}/stale read"), rate)
 }
@@ -135,7 +137,7 @@ fn labelled(key: &Key, selector: &str) -> bool {
 
 /// `GET /v3/service_credential_bindings/:guid`
 pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
-    let Some((tenant, at)) = world.bindings.get(guid).cloned() else { return missing() };
+    let Some((tenant, at)) = world.bound(Issuer::CloudFoundry, guid) else { return missing() };
     let now = world.now();
     let young = world.tenants.get(&tenant).is_some_and(|owner| now < owner.keys[at].read_from);
     let stale = young && is_stale(world, guid);
@@ -153,15 +155,15 @@ pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
 
 /// `GET /v3/service_credential_bindings/:guid/details`
 pub(super) fn details(world: &mut World, guid: &str) -> Reply {
-    let Some((id, at)) = world.bindings.get(guid) else { return missing() };
-    let Some(tenant) = world.tenants.get(id) else { return missing() };
-    let key = &tenant.keys[*at];
+    let Some((id, at)) = world.bound(Issuer::CloudFoundry, guid) else { return missing() };
+    let Some(tenant) = world.tenants.get(&id) else { return missing() };
+    let key = &tenant.keys[at];
     let reply = match key.last_operation(false) {
         ("create", "in progress") => {
             cf_error(404, 10010, "CF-ResourceNotFound", "Creation of service key in progress")
         }
         ("create", "succeeded") => {
-            let (url, token_url) = world.key_urls(id, key.role);
+            let (url, token_url) = world.key_urls(&id, key.role);
             Reply::json(200, &json!({ "credentials": key.credentials(&url, &token_url) }))
         }
         _ => missing(),
@@ -174,7 +176,7 @@ fn missing() -> Reply {
     not_found("Service credential binding")
 }
 
-fn look(world: &mut World, guid: &str) {
+pub(super) fn look(world: &mut World, guid: &str) {
     if let Some((id, at)) = world.bindings.get(guid)
         && let Some(tenant) = world.tenants.get_mut(id)
     {

@@ -6,6 +6,7 @@ mod dataspace;
 mod integration;
 mod jobs;
 mod listing;
+mod managed;
 mod platform;
 mod strict;
 mod write_key;
@@ -38,6 +39,15 @@ pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) 
         Endpoint::Details(guid) => cloud_foundry(world, request, |w, _| bindings::details(w, guid)),
         Endpoint::DeleteBinding(guid) => cloud_foundry(world, request, |w, r| write_key::delete(w, r, guid)),
         Endpoint::Job(guid) => cloud_foundry(world, request, |w, r| jobs::get(w, r, guid)),
+        Endpoint::ListManaged => manager(world, request, managed::list),
+        Endpoint::CreateManaged => manager(world, request, managed::create),
+        Endpoint::GetManaged(id) => manager(world, request, |w, r, tenant| managed::get(w, r, tenant, id)),
+        Endpoint::DeleteManaged(id) => {
+            manager(world, request, |w, r, tenant| managed::delete(w, r, tenant, id))
+        }
+        Endpoint::Managed { binding, operation } => {
+            manager(world, request, |w, _, tenant| managed::operation(w, tenant, binding, operation))
+        }
         Endpoint::XsuaaToken { tenant, certificate } => xsuaa::token(world, request, tenant, *certificate),
         Endpoint::PutCredentials(tenant) => data_space(world, request, tenant, dataspace::put),
         Endpoint::ReadCredentials(tenant) => data_space(world, request, tenant, dataspace::read),
@@ -62,6 +72,19 @@ fn cloud_foundry(
             cf_error(403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
         }
         Err(Denied::Refused(_)) => cf_error(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
+    }
+}
+
+/// Service Manager: whose it is, the token says.
+fn manager(
+    world: &mut World,
+    request: &Request,
+    endpoint: impl FnOnce(&mut World, &Request, &str) -> Reply,
+) -> Reply {
+    let tenant = request.bearer().and_then(|token| world.tokens.managed(token)).unwrap_or_default();
+    match bearer(world, request, &Audience::Manager(tenant.clone())) {
+        Ok(()) => endpoint(world, request, &tenant),
+        Err(denied) => denied.plain(),
     }
 }
 

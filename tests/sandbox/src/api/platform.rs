@@ -6,7 +6,7 @@ use super::listing::Listing;
 use super::{improper_token_request, oauth_error};
 use crate::reply::Reply;
 use crate::request::{Request, value};
-use crate::scenario::tenant::Role;
+use crate::scenario::tenant::{Issuer, Role};
 use crate::world::World;
 use crate::world::token::{Audience, LoggedIn};
 
@@ -113,7 +113,7 @@ pub(super) fn instances(world: &mut World, request: &Request) -> Reply {
         Err(reply) => return reply,
     };
     let mut found = Vec::new();
-    for tenant in world.tenants.values() {
+    for tenant in world.tenants.values().filter(|tenant| tenant.issuer == Issuer::CloudFoundry) {
         for (role, plan) in [(Role::Ciapi, "api"), (Role::Cirt, "integration-flow")] {
             let instance = tenant.instance(role);
             let fits = listing.allows("names", &instance.name)

@@ -43,6 +43,10 @@ fn unknown_field(endpoint: &Endpoint, request: &Request) -> Option<String> {
     let in_query: &[&str] = match endpoint {
         Endpoint::Artifacts(_) => &["$format", "$filter", "$top", "$skip", "$select", "$inlinecount"],
         Endpoint::UaaToken => &["login_hint"],
+        Endpoint::ListManaged => {
+            &["fieldQuery", "labelQuery", "max_items", "token", "attach_last_operations"]
+        }
+        Endpoint::CreateManaged | Endpoint::DeleteManaged(_) => &["async"],
         Endpoint::Instances | Endpoint::Spaces | Endpoint::Organizations | Endpoint::ListBindings => {
             return None;
         }

@@ -1,12 +1,12 @@
 //! Creating and deleting keys: the two calls that the books are about.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{cf_error, not_found, unprocessable};
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
-use crate::scenario::tenant::Role;
+use crate::scenario::tenant::{Issuer, Role};
 use crate::world::judge::Deleter;
 use crate::world::key::{Key, Maker};
 use crate::world::{Job, World};
@@ -67,23 +67,26 @@ pub(super) fn create(world: &mut World, request: &Request) -> Reply {
     if let Some(problem) = improper(&order) {
         return unprocessable(problem);
     }
-    let Some((id, role)) = world.instances.get(&order.relationships.service_instance.data.guid).cloned()
-    else {
+    let instance = &order.relationships.service_instance.data.guid;
+    let found = world.instances.get(instance).filter(|(id, _)| world.issues(Issuer::CloudFoundry, id));
+    let Some((id, role)) = found.cloned() else {
         return unprocessable("The service instance could not be found: '...'");
     };
-    if let Err(reply) = make_room(world, &id, role, &order.name) {
-        return reply;
+    if let Err(no_room) = make_room(world, &id, role, &order.name, true) {
+        return match no_room {
+            NoRoom::Nowhere => not_found("Service instance"),
+            NoRoom::Taken => unprocessable(&format!(
+                "The binding name is invalid. Key binding names must be unique: '{}'",
+                order.name
+            )),
+            NoRoom::Quota => unprocessable("You have exceeded your organization's limit for service keys."),
+        };
     }
     let name = order.name.clone();
-    let Some(guid) = make(world, &id, role, order) else { return not_found("Service instance") };
-    world.ledger.wrote(&id, Operation::CreateKey);
-    world.reckon(&id, "create_key");
-    let rates = world.rates().clone();
-    let fails = world.mischief(&format!("{id}/job failed"), rates.job_failed);
-    if fails {
-        let half = world.chance.happens(&format!("{id}/job failed, key too"), 0.5);
-        with_key(world, &guid, |key| key.reported_failed = half);
-    }
+    let metadata = json!({ "labels": order.metadata.labels, "annotations": order.metadata.annotations });
+    let Some((guid, fails)) = make(world, &id, role, order.name, metadata) else {
+        return not_found("Service instance");
+    };
     accepted(world, request, &id, guid, false, fails, name)
 }
 
@@ -116,10 +119,26 @@ fn improper(order: &Order) -> Option<&'static str> {
     (!metadata.annotations.values().all(annotation)).then_some("Metadata annotation value error")
 }
 
-/// Refuses a name that is taken and a quota that is full. A key whose creation is reported as failed gives
-/// its name away and is deleted silently, as Cloud Foundry does.
-fn make_room(world: &mut World, id: &str, role: Role, name: &str) -> Result<(), Reply> {
-    let Some(tenant) = world.tenants.get(id) else { return Err(not_found("Service instance")) };
+/// Why a key cannot be made.
+pub(super) enum NoRoom {
+    /// There is no such instance.
+    Nowhere,
+    /// The name is taken.
+    Taken,
+    /// There are too many.
+    Quota,
+}
+
+/// Refuses a name that is taken and a quota that is full. At Cloud Foundry a key whose creation is reported as failed
+/// gives its name away and is deleted silently.
+pub(super) fn make_room(
+    world: &mut World,
+    id: &str,
+    role: Role,
+    name: &str,
+    failed_give_way: bool,
+) -> Result<(), NoRoom> {
+    let tenant = world.tenants.get(id).ok_or(NoRoom::Nowhere)?;
     let same = tenant.keys.iter().position(|key| {
         key.role == role
             && key.name == name
@@ -128,49 +147,59 @@ fn make_room(world: &mut World, id: &str, role: Role, name: &str) -> Result<(), 
     });
     if let Some(at) = same {
         let key = &tenant.keys[at];
-        let replaceable = key.reported_failed && key.pending == 0 && key.is_alive();
+        let replaceable = failed_give_way && key.reported_failed && key.pending == 0 && key.is_alive();
         if !replaceable {
-            return Err(unprocessable(&format!(
-                "The binding name is invalid. Key binding names must be unique: '{name}'"
-            )));
+            return Err(NoRoom::Taken);
         }
         world.delete(id, at, Deleter::ByHand);
     }
-    let Some(tenant) = world.tenants.get(id) else { return Err(not_found("Service instance")) };
+    let tenant = world.tenants.get(id).ok_or(NoRoom::Nowhere)?;
     let used = tenant
         .keys
         .iter()
         .filter(|key| key.role == role && key.is_alive() && key.maker != Maker::App)
         .count();
     match world.scenario.cloud_foundry.quota.and_then(|quota| usize::try_from(quota).ok()) {
-        Some(quota) if used >= quota => {
-            Err(unprocessable("You have exceeded your organization's limit for service keys."))
-        }
+        Some(quota) if used >= quota => Err(NoRoom::Quota),
         _ => Ok(()),
     }
 }
 
-fn make(world: &mut World, id: &str, role: Role, order: Order) -> Option<String> {
+/// Makes a key. Answers its guid, and whether its making is going to be reported as failed.
+pub(super) fn make(
+    world: &mut World,
+    id: &str,
+    role: Role,
+    name: String,
+    metadata: Value,
+) -> Option<(String, bool)> {
     let instance = world.tenants.get(id)?.instance(role).clone();
     let plan = world.scenario.cloud_foundry.clone();
     let now = world.now();
     let siblings = std::mem::take(&mut world.tenants.get_mut(id)?.keys);
-    let mut key = world.new_key(&instance, id, role, order.name, Maker::Api, now, &siblings);
+    let mut key = world.new_key(&instance, id, role, name, Maker::Api, now, &siblings);
     world.tenants.get_mut(id)?.keys = siblings;
     key.pending = world.patience(&format!("{id}/job"), plan.job_polls);
     key.unlisted = plan.list_lag;
     key.read_from = world.settled_from(&key.guid);
     key.refusals = world.patience(&format!("{id}/new secret"), plan.secret_refusals);
-    key.metadata["labels"] = Value::Object(order.metadata.labels);
-    key.metadata["annotations"] = Value::Object(order.metadata.annotations);
+    key.metadata = metadata;
     let guid = key.guid.clone();
     world.add_key(id, key);
-    Some(guid)
+    world.ledger.wrote(id, Operation::CreateKey);
+    world.reckon(id, "create_key");
+    let rate = world.rates().job_failed;
+    let fails = world.mischief(&format!("{id}/job failed"), rate);
+    if fails {
+        let half = world.chance.happens(&format!("{id}/job failed, key too"), 0.5);
+        with_key(world, &guid, |key| key.reported_failed = half);
+    }
+    Some((guid, fails))
 }
 
 /// `DELETE /v3/service_credential_bindings/:guid`
 pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply {
-    let Some((id, at)) = world.bindings.get(guid).cloned() else {
+    let Some((id, at)) = world.bound(Issuer::CloudFoundry, guid) else {
         return not_found("Service credential binding");
     };
     let Some(tenant) = world.tenants.get(&id) else { return not_found("Service credential binding") };
@@ -184,7 +213,13 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
         }
         _ => {}
     }
-    world.delete(&id, at, Deleter::Client);
+    unmake(world, &id, at, guid);
+    accepted(world, request, &id, guid.to_owned(), true, false, name)
+}
+
+/// Deletes a key for the client. Reads may show it for a while.
+pub(super) fn unmake(world: &mut World, id: &str, at: usize, guid: &str) {
+    world.delete(id, at, Deleter::Client);
     let listed = world.scenario.cloud_foundry.deleted_listed;
     let lingering = world.patience(&format!("{id}/deleted but listed"), listed);
     let settled = world.settled_from(guid);
@@ -192,19 +227,10 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
         key.lingering = lingering;
         key.read_from = settled;
     });
-    accepted(world, request, &id, guid.to_owned(), true, false, name)
 }
 
-/// 202 with the job in `Location`.
-fn accepted(
-    world: &mut World,
-    request: &Request,
-    id: &str,
-    binding: String,
-    deletes: bool,
-    fails: bool,
-    name: String,
-) -> Reply {
+/// What comes of a creation or deletion; answers the guid of the job.
+pub(super) fn begin_job(world: &mut World, id: &str, binding: String, deletes: bool, fails: bool) -> String {
     let job_polls = world.scenario.cloud_foundry.job_polls;
     let gone = world.rates().job_gone;
     let job = Job {
@@ -217,13 +243,27 @@ fn accepted(
         created_at: world.now(),
     };
     let guid = world.chance.guid(&format!("{id}/job guid"));
+    world.jobs.insert(guid.clone(), job);
+    guid
+}
+
+/// 202 with the job in `Location`.
+fn accepted(
+    world: &mut World,
+    request: &Request,
+    id: &str,
+    binding: String,
+    deletes: bool,
+    fails: bool,
+    name: String,
+) -> Reply {
+    let guid = begin_job(world, id, binding, deletes, fails);
     let location = format!("{}/cf/v3/jobs/{guid}", request.base(world));
-    world.jobs.insert(guid, job);
     let reply = Reply::empty(202).with("location", location).effective();
     Reply { key: Some(name), ..reply }
 }
 
-fn with_key(world: &mut World, guid: &str, change: impl FnOnce(&mut Key)) {
+pub(super) fn with_key(world: &mut World, guid: &str, change: impl FnOnce(&mut Key)) {
     if let Some((id, at)) = world.bindings.get(guid)
         && let Some(tenant) = world.tenants.get_mut(id)
     {
@@ -232,6 +272,6 @@ fn with_key(world: &mut World, guid: &str, change: impl FnOnce(&mut Key)) {
 }
 
 /// Where a document is wrong, without any of its content.
-fn place(error: &serde_json::Error) -> String {
+pub(super) fn place(error: &serde_json::Error) -> String {
     format!("line {} column {}", error.line(), error.column())
 }

@@ -7,7 +7,7 @@ use crate::reply::Reply;
 use crate::request::{Request, value};
 use crate::scenario::tenant::Role;
 use crate::world::World;
-use crate::world::tenant::Tenant;
+use crate::world::tenant::{OwnLogin, Tenant};
 use crate::world::token::Audience;
 
 /// `POST /oauth/token`
@@ -31,7 +31,7 @@ pub(super) fn token(world: &mut World, request: &Request, id: &str, by_certifica
     let lives = &world.scenario.token_lives;
     let life = match audience {
         Audience::CloudFoundry => lives.cloud_foundry,
-        Audience::Dsi(_) => lives.dsi,
+        Audience::Dsi(_) | Audience::Manager(_) => lives.dsi,
         Audience::Ciapi(_) => lives.ciapi,
         Audience::Cirt(_) => lives.cirt,
     };
@@ -45,20 +45,30 @@ pub(super) fn token(world: &mut World, request: &Request, id: &str, by_certifica
 }
 
 fn with_certificate(tenant: &Tenant, client_id: &str, presented: Option<&[u8]>) -> Option<Audience> {
-    let registered = tenant.dsi.certificate.as_ref()?;
-    let fits = tenant.dsi.works && client_id == tenant.dsi.client_id && presented == Some(&registered.der);
-    fits.then(|| Audience::Dsi(tenant.id.clone()))
+    let fits = |login: &OwnLogin| {
+        let registered = login.certificate.as_ref().map(|certificate| certificate.der.as_slice());
+        login.works && client_id == login.client_id && registered.is_some() && presented == registered
+    };
+    let id = tenant.id.clone();
+    if fits(&tenant.dsi) {
+        Some(Audience::Dsi(id))
+    } else {
+        fits(&tenant.manager).then_some(Audience::Manager(id))
+    }
 }
 
-/// The secret of the DSI key or of any living key. A new secret may be refused for a while.
+/// The secret of the DSI key, of Service Manager's, or of any living key. A new secret may be refused for a while.
 fn with_secret(tenant: &mut Tenant, client_id: &str, secret: &str) -> Option<Audience> {
-    let dsi = &tenant.dsi;
-    if client_id == dsi.client_id {
-        let fits = dsi.works && dsi.certificate.is_none() && secret == dsi.secret;
-        return fits.then(|| Audience::Dsi(tenant.id.clone()));
+    let id = tenant.id.clone();
+    for (login, audience) in
+        [(&tenant.dsi, Audience::Dsi(id.clone())), (&tenant.manager, Audience::Manager(id.clone()))]
+    {
+        if client_id == login.client_id {
+            let fits = login.works && login.certificate.is_none() && secret == login.secret;
+            return fits.then_some(audience);
+        }
     }
     let at = tenant.key_of(client_id, secret)?;
-    let id = tenant.id.clone();
     let key = &mut tenant.keys[at];
     if !key.works() {
         key.refusals = key.refusals.saturating_sub(1);

@@ -157,6 +157,10 @@ pub struct Limits {
     pub always: bool,
     /// Calls of one user to the Cloud Foundry API in an hour ("a few 10k").
     pub cloud_foundry_per_hour: u32,
+    /// Calls of one client to the bindings of Service Manager in an hour.
+    pub service_manager_per_hour: u32,
+    /// The same in a minute.
+    pub service_manager_per_minute: u32,
     /// Calls of one user to service brokers (create, delete) that may be under way at once.
     pub service_calls_at_once: u32,
     /// Token requests of one subaccount in a second; further ones are queued.
@@ -172,6 +176,8 @@ impl Default for Limits {
         Self {
             always: false,
             cloud_foundry_per_hour: 20_000,
+            service_manager_per_hour: 6000,
+            service_manager_per_minute: 600,
             service_calls_at_once: 10,
             tokens_per_second: 60,
             tokens_queued: 120,

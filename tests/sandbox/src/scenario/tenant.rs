@@ -14,7 +14,10 @@ pub struct TenantPlan {
     /// Ages of the `cirt` keys present at the start, in days; the consumer holds the first.
     #[serde(default = "one_due_key")]
     pub cirt_age_days: Vec<u32>,
-    /// What the DSI key logs in with.
+    /// Who makes its keys.
+    #[serde(default)]
+    pub issuer: Issuer,
+    /// What the DSI key logs in with, and the key of its Service Manager.
     #[serde(default)]
     pub login: Login,
     /// How the consumer behaves.
@@ -34,6 +37,7 @@ impl TenantPlan {
             id: id.to_owned(),
             ciapi_age_days: one_due_key(),
             cirt_age_days: one_due_key(),
+            issuer: Issuer::default(),
             login: Login::default(),
             dataplane: Dataplane::default(),
         }
@@ -51,11 +55,28 @@ impl TenantPlan {
         Self { dataplane, ..self }
     }
 
+    /// The same tenant with keys of this issuer.
+    #[must_use]
+    pub fn by(self, issuer: Issuer) -> Self {
+        Self { issuer, ..self }
+    }
+
     /// The same tenant with a certificate in its DSI key.
     #[must_use]
     pub fn with_certificate(self) -> Self {
         Self { login: Login::Certificate, ..self }
     }
+}
+
+/// Who makes the keys of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Issuer {
+    /// Cloud Foundry, for all tenants with one login.
+    #[default]
+    CloudFoundry,
+    /// Service Manager, with a key of each tenant's own.
+    ServiceManager,
 }
 
 /// What a DSI key logs in with.

@@ -53,6 +53,13 @@ pub enum Change {
         /// False: 401 from now on.
         works: bool,
     },
+    /// Whether the Service Manager key of a tenant is accepted.
+    SmLogin {
+        /// The tenant.
+        tenant: String,
+        /// False: 401 from now on.
+        works: bool,
+    },
     /// Whether the password of the Cloud Foundry user is accepted; also unlocks the account.
     CfLogin {
         /// False: 401 from now on.
@@ -116,6 +123,10 @@ impl World {
             Change::UiUpdate { tenant, ciapi, cirt } => self.update_by_hand(&tenant, &ciapi, &cirt),
             Change::DsiLogin { tenant, works } => {
                 self.tenants.get_mut(&tenant).ok_or_else(|| no_tenant(&tenant))?.dsi.works = works;
+                Ok(())
+            }
+            Change::SmLogin { tenant, works } => {
+                self.tenants.get_mut(&tenant).ok_or_else(|| no_tenant(&tenant))?.manager.works = works;
                 Ok(())
             }
             Change::CfLogin { works } => {

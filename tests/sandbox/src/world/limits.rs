@@ -15,8 +15,9 @@ use crate::faults::{RetryAfter, RetryAfterForm};
 use crate::reply::Reply;
 use crate::request::{Endpoint, Operation, Request};
 
-/// The window of the limit of the Cloud Foundry API.
+/// The windows of the limits of the issuers.
 const HOUR_SECONDS: f64 = 3600.0;
+const MINUTE_SECONDS: f64 = 60.0;
 
 /// What has been used up, and who was asked to pause.
 #[derive(Debug, Default)]
@@ -63,30 +64,52 @@ impl World {
                 }
                 self.admit_in_window(&user)
             }
+            (_, Some((Service::Manager, client))) => {
+                let client = client.clone();
+                self.admit_to_manager(&client)
+            }
             _ => Admission::Pass,
         }
     }
 
     /// Cloud Foundry counts the calls of a user in windows of an hour (facts: Cloud Foundry, section 8).
     fn admit_in_window(&mut self, user: &str) -> Admission {
-        let now = self.now();
         let limit = self.scenario.limits.cloud_foundry_per_hour;
-        let length = TimeDelta::from_std(self.paced(HOUR_SECONDS)).unwrap_or_default();
-        let window = self.meter.windows.entry(user.to_owned()).or_insert((now + length, 0));
-        if window.0 <= now {
-            *window = (now + length, 0);
-        }
-        window.1 += 1;
-        let (end, calls) = *window;
-        if calls <= limit {
-            return Admission::Pass;
-        }
-        let seconds = whole_seconds(end - now);
+        let Some(end) = self.counted(user, HOUR_SECONDS, limit) else { return Admission::Pass };
+        let seconds = whole_seconds(end - self.now());
         let refusal = too_many(10013, "CF-RateLimitExceeded", "Rate Limit Exceeded")
             .with("x-ratelimit-limit", limit.to_string())
             .with("x-ratelimit-remaining", "0")
             .with("x-ratelimit-reset", end.timestamp().to_string());
         Admission::Refuse(self.asking(refusal, Service::CloudFoundry, RetryAfterForm::Seconds, seconds))
+    }
+
+    /// Service Manager counts the calls of a client in windows of an hour and of a minute (facts: Service Manager,
+    /// section 4).
+    fn admit_to_manager(&mut self, client: &str) -> Admission {
+        let (hour, minute) =
+            (self.scenario.limits.service_manager_per_hour, self.scenario.limits.service_manager_per_minute);
+        for (limit, seconds, name) in [(hour, HOUR_SECONDS, "hour"), (minute, MINUTE_SECONDS, "minute")] {
+            let Some(end) = self.counted(&format!("{client}/{name}"), seconds, limit) else { continue };
+            let text = format!("The allowed request limit of {limit} responses has been reached");
+            let refusal = Reply::json(429, &json!({ "description": text }));
+            let wait = whole_seconds(end - self.now());
+            let form = RetryAfterForm::HttpDate;
+            return Admission::Refuse(self.asking(refusal, Service::Manager, form, wait));
+        }
+        Admission::Pass
+    }
+
+    /// Counts a call in the window of `who`. The end of the window, where it is one too many.
+    fn counted(&mut self, who: &str, seconds: f64, limit: u32) -> Option<DateTime<Utc>> {
+        let now = self.now();
+        let length = TimeDelta::from_std(self.paced(seconds)).unwrap_or_default();
+        let window = self.meter.windows.entry(who.to_owned()).or_insert((now + length, 0));
+        if window.0 <= now {
+            *window = (now + length, 0);
+        }
+        window.1 += 1;
+        (window.1 > limit).then_some(window.0)
     }
 
     /// The limiter of service brokers counts what is under way, and asks for a random pause so that those it has sent

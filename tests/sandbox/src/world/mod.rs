@@ -23,7 +23,7 @@ use self::token::{CloudFoundryLogin, Tokens};
 use crate::chance::Chance;
 use crate::clock;
 use crate::scenario::hostile::Rates;
-use crate::scenario::tenant::Role;
+use crate::scenario::tenant::{Issuer, Role};
 use crate::scenario::{Hostility, Scenario, Scheme};
 use crate::tls::Authority;
 
@@ -242,6 +242,16 @@ impl World {
         if let Some(tenant) = self.tenants.get_mut(id) {
             tenant.consumer.start_run(now, tick, polls, stale);
         }
+    }
+
+    /// Whether a tenant has its keys from this issuer.
+    pub(crate) fn issues(&self, issuer: Issuer, tenant: &str) -> bool {
+        self.tenants.get(tenant).is_some_and(|tenant| tenant.issuer == issuer)
+    }
+
+    /// The tenant of a binding and its place there, where this issuer knows it.
+    pub(crate) fn bound(&self, issuer: Issuer, guid: &str) -> Option<(String, usize)> {
+        self.bindings.get(guid).filter(|(tenant, _)| self.issues(issuer, tenant)).cloned()
     }
 
     pub(crate) fn log(&mut self, call: Call) {

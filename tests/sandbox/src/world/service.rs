@@ -14,7 +14,9 @@ pub(crate) enum Service {
     Root,
     /// The Cloud Foundry API.
     CloudFoundry,
-    /// Its login server.
+    /// SAP Service Manager.
+    Manager,
+    /// The login server of Cloud Foundry.
     Uaa,
     /// The token services of the tenants.
     Xsuaa,
@@ -40,6 +42,11 @@ impl Service {
             | Endpoint::GetDataplane(_)
             | Endpoint::Register(_) => Self::DataSpace,
             Endpoint::Artifacts(_) | Endpoint::Runtime(_) => Self::Integration,
+            Endpoint::ListManaged
+            | Endpoint::CreateManaged
+            | Endpoint::GetManaged(_)
+            | Endpoint::DeleteManaged(_)
+            | Endpoint::Managed { .. } => Self::Manager,
             _ => Self::CloudFoundry,
         }
     }
@@ -53,7 +60,7 @@ impl World {
             Service::Root => "anybody".to_owned(),
             Service::Uaa => self.login.user.clone(),
             Service::Xsuaa => value(&request.form(), "client_id")?.to_owned(),
-            Service::CloudFoundry | Service::DataSpace | Service::Integration => {
+            Service::CloudFoundry | Service::Manager | Service::DataSpace | Service::Integration => {
                 self.tokens.owner(request.bearer()?)?
             }
         };

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::World;
 use super::consumer::{Consumer, Credential, Pair};
 use super::key::{Key, Maker};
-use crate::scenario::tenant::{Login, Role, TenantPlan};
+use crate::scenario::tenant::{Issuer, Login, Role, TenantPlan};
 use crate::tls::{Authority, ClientCertificate};
 
 /// A service instance; all its keys share one client id.
@@ -19,9 +19,9 @@ pub(crate) struct Instance {
     pub(crate) client_id: String,
 }
 
-/// What the tenant's DSI key logs in with.
+/// What a key of a tenant's own logs in with: that of DSI, and that of Service Manager.
 #[derive(Debug)]
-pub(crate) struct DsiLogin {
+pub(crate) struct OwnLogin {
     pub(crate) client_id: String,
     pub(crate) secret: String,
     pub(crate) certificate: Option<ClientCertificate>,
@@ -37,7 +37,9 @@ pub(crate) struct Tenant {
     pub(crate) cirt: Instance,
     pub(crate) keys: Vec<Key>,
     pub(crate) consumer: Consumer,
-    pub(crate) dsi: DsiLogin,
+    pub(crate) dsi: OwnLogin,
+    pub(crate) issuer: Issuer,
+    pub(crate) manager: OwnLogin,
     /// Counts the moments that have an order: deletions, stored pairs, runs.
     pub(crate) tick: u64,
     pub(crate) locked_out: bool,
@@ -120,7 +122,9 @@ impl World {
             Pair { ciapi: self.first(&id, &keys, Role::Ciapi)?, cirt: self.first(&id, &keys, Role::Cirt)? };
         let onboarded = keys.iter().map(|key| key.created_at).min().unwrap_or(started);
         let tenant = Tenant {
-            dsi: self.new_dsi_login(&id, plan.login, started, authority)?,
+            dsi: self.new_login(&id, ("dsi", "dsi!b30001"), plan.login, authority)?,
+            issuer: plan.issuer,
+            manager: self.new_login(&id, ("sm", "service-manager!b2"), plan.login, authority)?,
             consumer: Consumer::onboarded(plan.dataplane, pair, onboarded),
             id: id.clone(),
             ciapi,
@@ -200,24 +204,25 @@ impl World {
         Instance { guid, name: format!("{tenant}-{}", role.name()), client_id }
     }
 
-    fn new_dsi_login(
+    /// A login to one of SAP's own services: what chance calls it, and how its client ids end.
+    fn new_login(
         &mut self,
         tenant: &str,
+        (service, suffix): (&str, &str),
         login: Login,
-        started: DateTime<Utc>,
         authority: &Authority,
-    ) -> Result<DsiLogin, String> {
-        let question = format!("{tenant}/dsi");
+    ) -> Result<OwnLogin, String> {
+        let question = format!("{tenant}/{service}");
         let certificate = match login {
             Login::Secret => None,
             Login::Certificate => Some(authority.client_certificate(tenant).map_err(|e| e.to_string())?),
         };
-        Ok(DsiLogin {
-            client_id: format!("sb-{}!b100003|dsi!b30001", self.chance.guid(&question)),
+        Ok(OwnLogin {
+            client_id: format!("sb-{}!b100003|{suffix}", self.chance.guid(&question)),
             secret: self.chance.secret(&question),
             certificate,
             works: true,
-            created_at: started - TimeDelta::days(100),
+            created_at: self.now() - TimeDelta::days(100),
         })
     }
 

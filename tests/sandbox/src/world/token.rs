@@ -19,6 +19,7 @@ const SWEEP_AT: usize = 10_000;
 pub(crate) enum Audience {
     CloudFoundry,
     Dsi(String),
+    Manager(String),
     Ciapi(String),
     Cirt(String),
 }
@@ -76,6 +77,14 @@ impl Tokens {
     pub(crate) fn owner(&self, token: &str) -> Option<String> {
         let dead = || self.dead.get(token).map(|(owner, _)| owner.clone());
         self.access.get(token).map(|access| access.owner.clone()).or_else(dead)
+    }
+
+    /// The tenant whose Service Manager this token opens.
+    pub(crate) fn managed(&self, token: &str) -> Option<String> {
+        match &self.access.get(token)?.audience {
+            Audience::Manager(tenant) => Some(tenant.clone()),
+            _ => None,
+        }
     }
 
     /// Since when the owner of this token has been told that it is dead, on the machine's clock.

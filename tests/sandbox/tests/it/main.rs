@@ -8,6 +8,7 @@ mod faults;
 mod hostile;
 mod lies;
 mod limits;
+mod managed;
 mod process;
 mod shapes;
 mod stubborn;
