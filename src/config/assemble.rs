@@ -7,14 +7,13 @@ use std::time::Duration;
 use chrono_tz::Tz;
 
 use super::daemon::Daemon;
+use super::issuers;
 use super::local;
 use super::maintenance::Maintenance;
 use super::problem::Problem;
 use super::reader::Section;
 use super::schedule::Schedule;
-use super::tenant::{
-    CloudFoundry, ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Place, Tenant,
-};
+use super::tenant::{ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Tenant};
 use super::url;
 use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
 use crate::domain::observation::Verdict;
@@ -39,13 +38,16 @@ pub(super) fn tenant(
     let id: TenantId = root.text("id")?.parse().ok()?;
     let dataspace = root.table("dataspace");
     let cloud_foundry = root.table("cloud-foundry");
+    let service_manager = root.table("service-manager");
     let files = root.table("files");
     let mut tenant = Tenant {
         id,
         schedule,
         maintenance: root.list("maintenance").iter().filter_map(|one| maintenance(one, problems)).collect(),
         dataspace: dataspace.and_then(|section| self::dataspace(section, daemon, problems)),
-        cloud_foundry: cloud_foundry.and_then(self::cloud_foundry),
+        cloud_foundry: cloud_foundry.and_then(issuers::cloud_foundry),
+        service_manager: service_manager
+            .and_then(|section| issuers::service_manager(section, daemon, problems)),
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
         credentials: Vec::new(),
     };
@@ -97,7 +99,10 @@ fn maintenance(section: &Section, problems: &mut Vec<Problem>) -> Option<Mainten
 
 fn dataspace(section: &Section, daemon: &Daemon, problems: &mut Vec<Problem>) -> Option<Dataspace> {
     let key = *section.service_key("service-key")?;
-    check_key(section, &key, daemon, problems);
+    // The address in the key counts where the file names no other.
+    let from_key = if section.text("url").is_some() { None } else { key.url.as_deref() };
+    check_addresses(section, &[("tokenurl", Some(&key.token_url)), ("url", from_key)], daemon, problems);
+    check_role(section, &key, problems);
     let Some(url) = section.text("url").or_else(|| key.url.clone()) else {
         let found = "the service key of `[dataspace]` has no address";
         problems
@@ -119,26 +124,31 @@ fn dataspace(section: &Section, daemon: &Daemon, problems: &mut Vec<Problem>) ->
     })
 }
 
-/// The addresses inside a service key obey the same rules as those in the file, and its role is guessed.
-fn check_key(section: &Section, key: &ServiceKey, daemon: &Daemon, problems: &mut Vec<Problem>) {
-    let site = section.site_of("service-key");
-    let path = section.path_of("service-key");
-    let from_key = if section.text("url").is_some() { None } else { key.url.as_deref() };
-    for (name, address) in [("tokenurl", Some(key.token_url.as_str())), ("url", from_key)] {
+/// The addresses inside a service key obey the same rules as those in the file.
+pub(super) fn check_addresses(
+    section: &Section,
+    addresses: &[(&str, Option<&str>)],
+    daemon: &Daemon,
+    problems: &mut Vec<Problem>,
+) {
+    for (name, address) in addresses {
         let Some(Err(complaint)) = address.map(|address| url::checked(address, daemon.http.allow_http))
         else {
             continue;
         };
-        let found = format!("`{name}` of the service key of `[dataspace]` {}", complaint.found);
-        problems
-            .push(Problem::error(site, &path, found).expected(complaint.expected).remedy(complaint.remedy));
+        let found = format!("`{name}` of the service key of `[{}]` {}", section.path, complaint.found);
+        let problem = Problem::error(section.site_of("service-key"), &section.path_of("service-key"), found);
+        problems.push(problem.expected(complaint.expected).remedy(complaint.remedy));
     }
-    if let Some(role) = key.role_hint() {
-        let found = format!("the service key of `[dataspace]` looks like one for `{role}`");
-        let expected = "a key of Data Space Integration API Access";
-        problems
-            .push(Problem::warning(site, &path, found).expected(expected).remedy("check which key this is"));
-    }
+}
+
+/// The key of the consumer itself is none of those it is given.
+fn check_role(section: &Section, key: &ServiceKey, problems: &mut Vec<Problem>) {
+    let Some(role) = key.role_hint() else { return };
+    let found = format!("the service key of `[dataspace]` looks like one for `{role}`");
+    let problem = Problem::warning(section.site_of("service-key"), &section.path_of("service-key"), found);
+    let expected = "a key of Data Space Integration API Access";
+    problems.push(problem.expected(expected).remedy("check which key this is"));
 }
 
 fn verdict((word, meaning): (String, String)) -> Option<(String, Verdict)> {
@@ -152,23 +162,13 @@ fn verdict((word, meaning): (String, String)) -> Option<(String, Verdict)> {
     Some((word, verdict))
 }
 
-fn cloud_foundry(section: &Section) -> Option<CloudFoundry> {
-    let login = section.table("login")?;
-    Some(CloudFoundry {
-        api: section.text("api")?,
-        user: login.text("user")?,
-        password: login.password("password")?,
-        origin: login.text("origin"),
-        uaa: section.text("uaa"),
-    })
-}
-
 /// The sections a credential rests on must be there, even if empty of sense otherwise.
 fn missing_sections(root: &Section, section: &Section, problems: &mut Vec<Problem>) {
     for key in ["issuer", "consumer"] {
         let Some(kind) = section.text(key) else { continue };
         let (table, needed) = match kind.as_str() {
             "cloud-foundry" => (root.table("cloud-foundry"), "cloud-foundry"),
+            "service-manager" => (root.table("service-manager"), "service-manager"),
             "file" if key == "issuer" => (root.table("files"), "files"),
             "dataspace" => (root.table("dataspace"), "dataspace"),
             // Its section is the credential's own.
@@ -192,12 +192,13 @@ fn credential(
 ) -> Option<Credential> {
     let issuer = IssuerKind::of(&section.text("issuer")?)?;
     let consumer = ConsumerKind::of(&section.text("consumer")?)?;
-    let places = places(section, issuer, problems);
+    let places = issuers::places(section, issuer, problems);
     right_roles(section, consumer, problems);
     let behaviour = behaviour(root, section, tenant, consumer, problems)?;
     let pin = Pin {
         issuer: match issuer {
             IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref()?.api.clone(),
+            IssuerKind::ServiceManager => tenant.service_manager.as_ref()?.url.clone(),
             IssuerKind::File => tenant.files.as_ref()?.folder.display().to_string(),
         },
         places: places.iter().map(|(role, place)| (*role, place.to_string())).collect(),
@@ -309,34 +310,6 @@ fn provision(word: &str) -> Option<Provision> {
         "never" => Some(Provision::Never),
         _ => None,
     }
-}
-
-/// Where each role's keys are: an instance at Cloud Foundry, the folder with files.
-fn places(section: &Section, issuer: IssuerKind, problems: &mut Vec<Problem>) -> BTreeMap<Role, Place> {
-    let mut places = BTreeMap::new();
-    for (role, keys) in roles(section) {
-        let site = keys.site_of("service-instance");
-        let path = keys.path_of("service-instance");
-        match (issuer, keys.place("service-instance")) {
-            (IssuerKind::CloudFoundry, Some(place)) => {
-                places.insert(role, place);
-            }
-            (IssuerKind::File, None) => {
-                places.insert(role, Place::Folder);
-            }
-            (IssuerKind::CloudFoundry, None) if keys.has("service-instance") => {}
-            (IssuerKind::CloudFoundry, None) => {
-                let found = format!("missing key `service-instance` in `[{}]`", keys.path);
-                let expected = super::leaf::expectation(&super::keys::Form::Instance);
-                problems.push(Problem::error(site, &path, found).expected(expected));
-            }
-            (IssuerKind::File, Some(_)) => {
-                let found = format!("`service-instance` in `[{}]` means nothing to issuer `file`", keys.path);
-                problems.push(Problem::error(site, &path, found).remedy("take it out"));
-            }
-        }
-    }
-    places
 }
 
 fn in_use(section: &Section) -> BTreeMap<Role, KeyName> {

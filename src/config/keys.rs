@@ -241,6 +241,7 @@ pub static TENANT: &[Key] = &[
     optional("maintenance", Form::Tables(MAINTENANCE), "", "When rotations of this tenant may begin: at any time, if left out. Where no window is left before the keys end, they begin all the same."),
     optional("dataspace", Form::Table(DATASPACE), "", "SAP Data Space Integration of this tenant, as a consumer."),
     optional("cloud-foundry", Form::Table(CLOUD_FOUNDRY), "", "Cloud Foundry of this tenant, as an issuer."),
+    optional("service-manager", Form::Table(SERVICE_MANAGER), "", "SAP Service Manager of this tenant, as an issuer: for instances outside Cloud Foundry."),
     optional("files", Form::Table(FILES), "", "A folder of keys made by somebody else, as an issuer."),
     Key { name: "credential", form: Form::Tables(CREDENTIAL), need: Need::Required(""), doc: "What is rotated as a unit." },
 ];
@@ -287,6 +288,12 @@ static LOGIN: &[Key] = &[
 ];
 
 #[rustfmt::skip]
+static SERVICE_MANAGER: &[Key] = &[
+    required("service-key", Form::ServiceKey, "{ file = \"/etc/rekeyd/keys/acme-sm.json\" }", "The service key of an instance of `service-manager`, plan `subaccount-admin`, as downloaded; with a client secret or a certificate."),
+    default("calls-per-hour", Form::Count(60, 3_600_000), "5400", "How many calls this login makes in an hour, all its tenants together, and an eighteenth of that at once. SAP takes 6000 an hour and 600 a minute."),
+];
+
+#[rustfmt::skip]
 static FILES: &[Key] = &[
     required("folder", Form::Path, "\"/etc/rekeyd/incoming\"", "The folder in which the keys are put."),
 ];
@@ -294,7 +301,7 @@ static FILES: &[Key] = &[
 #[rustfmt::skip]
 static CREDENTIAL: &[Key] = &[
     required("name", Form::Word, "\"dataplane\"", "The credential's name inside the tenant. It never changes."),
-    required("issuer", Form::Choice(IssuerKind::WORDS, &["service-manager", "portal"]), "\"cloud-foundry\"", "Where the keys are made."),
+    required("issuer", Form::Choice(IssuerKind::WORDS, &["portal"]), "\"cloud-foundry\"", "Where the keys are made."),
     required("consumer", Form::Choice(ConsumerKind::WORDS, &[]), "\"dataspace\"", "Who is given the credential."),
     default("window", Form::Window, "12 months", "How long a key may live (SAP: 12 months): calendar months or a duration. A certificate that ends earlier ends it."),
     default("lead", seconds(HOUR, 366 * DAY), "30 days", "How long before the end of the window the rotation is due."),
@@ -328,7 +335,7 @@ static CIRT: &[Key] = &place("\"6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a01\"");
 #[rustfmt::skip]
 const fn place(example: &'static str) -> [Key; 2] {
     [
-        optional("service-instance", Form::Instance, example, "The service instance: its guid, or `{ name, space, org }`. For issuer `cloud-foundry` only, and required there."),
+        optional("service-instance", Form::Instance, example, "The service instance: its guid, or at Cloud Foundry `{ name, space, org }`. Required for the issuers `cloud-foundry` and `service-manager`."),
         optional("key", Form::Text, "\"made-by-hand\"", "The name of the key in use, where rekeyd cannot know it: before the first rotation, with several keys."),
     ]
 }

@@ -14,7 +14,7 @@ use super::keys;
 use super::problem::{Problem, Severity, Site};
 use super::reader::{self, Section};
 use super::secrets::Look;
-use super::tenant::{Place, Tenant};
+use super::tenant::{IssuerKind, Place, Tenant};
 use super::{Config, Loaded};
 
 /// The longest configuration file that is read.
@@ -142,8 +142,9 @@ impl Known {
 
     /// Two credentials may share an instance; more often somebody copied a file and forgot to change it.
     fn instances(&mut self, root: &Section, tenant: &Tenant, problems: &mut Vec<Problem>) {
-        let Some(landscape) = tenant.cloud_foundry.as_ref().map(|login| &login.api) else { return };
         for section in root.list("credential") {
+            let issuer = section.text("issuer");
+            let Some(landscape) = issuer.and_then(|issuer| landscape(tenant, &issuer)) else { continue };
             let name = section.text("name").unwrap_or_default();
             for (_, keys) in assemble::roles(section) {
                 let Some(place) = keys.place("service-instance") else { continue };
@@ -166,6 +167,15 @@ impl Known {
                 problems.push(problem.expected("an instance of its own").remedy(remedy));
             }
         }
+    }
+}
+
+/// Whose instances an issuer's are.
+fn landscape<'t>(tenant: &'t Tenant, issuer: &str) -> Option<&'t String> {
+    match IssuerKind::of(issuer)? {
+        IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref().map(|login| &login.api),
+        IssuerKind::ServiceManager => tenant.service_manager.as_ref().map(|login| &login.url),
+        IssuerKind::File => None,
     }
 }
 

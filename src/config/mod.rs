@@ -30,6 +30,7 @@ pub mod tenant;
 mod assemble;
 mod changes;
 mod check;
+mod issuers;
 
 pub mod load;
 mod local;

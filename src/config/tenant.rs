@@ -19,6 +19,8 @@ choice! {
     IssuerKind {
         /// Service keys of Cloud Foundry.
         CloudFoundry = "cloud-foundry",
+        /// Service bindings of SAP Service Manager.
+        ServiceManager = "service-manager",
         /// Files that somebody else writes.
         File = "file",
     }
@@ -51,6 +53,8 @@ pub struct Tenant {
     pub dataspace: Option<Dataspace>,
     /// Its Cloud Foundry.
     pub cloud_foundry: Option<CloudFoundry>,
+    /// Its Service Manager.
+    pub service_manager: Option<ServiceManager>,
     /// Its folder of keys.
     pub files: Option<Files>,
     /// What is rotated.
@@ -83,6 +87,17 @@ pub struct CloudFoundry {
     pub origin: Option<String>,
     /// The login server, where it is not the one the API names.
     pub uaa: Option<String>,
+}
+
+/// SAP Service Manager, as an issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceManager {
+    /// How rekeyd logs in.
+    pub key: ServiceKey,
+    /// Its address, without a slash at its end.
+    pub url: String,
+    /// How many calls the login makes in an hour.
+    pub calls_per_hour: u32,
 }
 
 /// A folder of keys, as an issuer.

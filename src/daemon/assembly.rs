@@ -17,9 +17,12 @@ use crate::domain::names::{CredentialId, Role};
 use crate::engine::Unit;
 use crate::http::Http;
 use crate::http::client::HttpSettings;
+use crate::issuer::binding::Patience;
 use crate::issuer::cloud_foundry::foundry::{Foundry, FoundrySettings};
 use crate::issuer::cloud_foundry::{self, CloudFoundry};
 use crate::issuer::file::{self, Folder};
+use crate::issuer::service_manager::manager::{Manager, ManagerSettings};
+use crate::issuer::service_manager::{self, ServiceManager};
 use crate::metrics::Metrics;
 use crate::ports::{Consumer, Issuer};
 
@@ -45,11 +48,11 @@ pub fn assemble(
 
 /// The units alone, on a way out that exists.
 pub fn units(config: &Config, http: &Arc<Http>) -> Result<Vec<Unit>, Failure> {
-    let mut foundries = BTreeMap::new();
+    let mut shared = Shared::default();
     let mut units = Vec::new();
     for tenant in &config.tenants {
         for credential in &tenant.credentials {
-            units.push(unit(tenant, credential, http, &mut foundries)?);
+            units.push(unit(tenant, credential, http, &mut shared)?);
         }
     }
     Ok(units)
@@ -99,20 +102,28 @@ fn settings(daemon: &Daemon) -> HttpSettings {
     }
 }
 
-/// One Cloud Foundry per landscape and login, so that its links, tokens and pauses are shared. A login is the user, the
-/// identity provider and the password: a tenant with another password must not live on this one's.
-type Foundries = BTreeMap<(String, String, Option<String>, [u8; 32]), Arc<Foundry>>;
+/// Where a login goes, who logs in, what it is told apart by besides, and what it proves itself with: a tenant with
+/// another password must not live on this one's.
+type Login = (String, String, Option<String>, [u8; 32]);
+
+/// One Cloud Foundry per landscape and login, so that its links, tokens and pauses are shared; the same with Service
+/// Manager.
+#[derive(Default)]
+struct Shared {
+    foundries: BTreeMap<Login, Arc<Foundry>>,
+    managers: BTreeMap<Login, Arc<Manager>>,
+}
 
 fn unit(
     tenant: &Tenant,
     credential: &Credential,
     http: &Arc<Http>,
-    foundries: &mut Foundries,
+    shared: &mut Shared,
 ) -> Result<Unit, Failure> {
     let (schedule, windows) = (Arc::clone(&tenant.schedule), Arc::clone(&tenant.maintenance));
     Ok(Unit {
         policy: Arc::new(credential.policy.clone()),
-        issuer: issuer(tenant, credential, http, foundries)?,
+        issuer: issuer(tenant, credential, http, shared)?,
         consumer: consumer(tenant, credential, http)?,
         next_tick: Arc::new(move |now| schedule.next_after(now)),
         maintenance: Arc::new(move |now| opening(&windows, now)),
@@ -123,24 +134,11 @@ fn issuer(
     tenant: &Tenant,
     credential: &Credential,
     http: &Arc<Http>,
-    foundries: &mut Foundries,
+    shared: &mut Shared,
 ) -> Result<Arc<dyn Issuer>, Failure> {
     match credential.issuer {
         IssuerKind::CloudFoundry => {
-            let settings =
-                tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
-            let fingerprint = settings.password.fingerprint();
-            let login = (settings.api.clone(), settings.user.clone(), settings.origin.clone(), fingerprint);
-            let foundry = if let Some(known) = foundries.get(&login) {
-                Arc::clone(known)
-            } else {
-                let made = Arc::new(Foundry::new(
-                    Arc::clone(http),
-                    foundry_settings(settings, credential.policy.poll),
-                )?);
-                foundries.insert(login, Arc::clone(&made));
-                made
-            };
+            let foundry = shared.foundry(tenant, credential, http)?;
             let places =
                 credential.places.iter().filter_map(|(role, place)| Some((*role, at_foundry(place)?)));
             Ok(Arc::new(CloudFoundry::new(
@@ -151,11 +149,68 @@ fn issuer(
                 },
             )))
         }
+        IssuerKind::ServiceManager => {
+            let manager = shared.manager(tenant, credential, http)?;
+            let instances = credential.places.iter().map(|(role, place)| (*role, place.to_string()));
+            Ok(Arc::new(ServiceManager::new(
+                manager,
+                service_manager::Settings {
+                    credential: credential.policy.credential.clone(),
+                    instances: instances.collect(),
+                },
+            )))
+        }
         IssuerKind::File => {
             let files = tenant.files.as_ref().expect("a checked configuration has the issuer's section");
             let roles: BTreeSet<Role> = credential.places.keys().copied().collect();
             Ok(Arc::new(Folder::new(file::Settings { folder: files.folder.clone(), roles })))
         }
+    }
+}
+
+impl Shared {
+    fn foundry(
+        &mut self,
+        tenant: &Tenant,
+        credential: &Credential,
+        http: &Arc<Http>,
+    ) -> Result<Arc<Foundry>, Failure> {
+        let settings =
+            tenant.cloud_foundry.as_ref().expect("a checked configuration has the issuer's section");
+        let fingerprint = settings.password.fingerprint();
+        let login = (settings.api.clone(), settings.user.clone(), settings.origin.clone(), fingerprint);
+        if let Some(known) = self.foundries.get(&login) {
+            return Ok(Arc::clone(known));
+        }
+        let settings = foundry_settings(settings, credential.policy.poll);
+        let made = Arc::new(Foundry::new(Arc::clone(http), settings)?);
+        self.foundries.insert(login, Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn manager(
+        &mut self,
+        tenant: &Tenant,
+        credential: &Credential,
+        http: &Arc<Http>,
+    ) -> Result<Arc<Manager>, Failure> {
+        let section =
+            tenant.service_manager.as_ref().expect("a checked configuration has the issuer's section");
+        let key = &section.key;
+        let login =
+            (section.url.clone(), key.client_id.clone(), Some(key.token_url.clone()), key.fingerprint());
+        if let Some(known) = self.managers.get(&login) {
+            return Ok(Arc::clone(known));
+        }
+        let settings = ManagerSettings {
+            url: section.url.clone(),
+            key: key.clone(),
+            calls_per_hour: section.calls_per_hour,
+            patience: patience(credential.policy.poll),
+        };
+        let made = Arc::new(Manager::new(Arc::clone(http), &settings)?);
+        self.managers.insert(login, Arc::clone(&made));
+        Ok(made)
     }
 }
 
@@ -168,10 +223,13 @@ fn foundry_settings(section: &CloudFoundrySection, poll: Duration) -> FoundrySet
         user: section.user.clone(),
         password: section.password.clone(),
         origin: section.origin.clone(),
-        job_deadline: JOB_DEADLINE,
-        // A job usually takes seconds, so it is looked at more often than a data plane.
-        job_poll: poll.min(Duration::from_secs(2)),
+        patience: patience(poll),
     }
+}
+
+/// A job usually takes seconds, so it is looked at more often than a data plane.
+fn patience(poll: Duration) -> Patience {
+    Patience { deadline: JOB_DEADLINE, poll: poll.min(Duration::from_secs(2)) }
 }
 
 fn at_foundry(place: &Place) -> Option<cloud_foundry::Place> {

@@ -142,6 +142,7 @@ impl Clients {
         let mut reply = Reply {
             status: answer.status().as_u16(),
             location: header("location"),
+            link: header("link"),
             date: date.as_deref().and_then(http_date),
             retry_after: header("retry-after"),
             // Cloud Foundry's router names itself when it, and not the service, answers.

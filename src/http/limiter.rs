@@ -42,6 +42,14 @@ impl Rate {
     pub(super) fn hourly(calls: u32, burst: u32) -> Self {
         Self { interval: Duration::from_hours(1) / calls.max(1), burst: burst.max(1) }
     }
+
+    /// The same, but no more than so many in an hour, and no more than an eighteenth of that at once. At 5400 that is 300
+    /// at once, 390 in a minute and 5700 in an hour; Service Manager takes 600 and 6000 (facts: Service Manager, section
+    /// 4).
+    pub(super) fn at_most(self, calls: u32) -> Self {
+        let slower = Self::hourly(calls, calls / 18);
+        Self { interval: self.interval.max(slower.interval), burst: self.burst.min(slower.burst) }
+    }
 }
 
 /// Every line there is.
@@ -225,6 +233,9 @@ mod tests {
     fn rates_have_sense_whatever_is_asked() {
         assert_eq!(Rate::hourly(18_000, 60), Rate { interval: at(200), burst: 60 });
         assert_eq!(Rate::hourly(0, 0), Rate { interval: Duration::from_hours(1), burst: 1 });
+        let slow = Rate::hourly(18_000, 1000).at_most(5400);
+        assert_eq!(slow, Rate { interval: Duration::from_hours(1) / 5400, burst: 300 });
+        assert_eq!(Rate::hourly(60, 2).at_most(5400), Rate::hourly(60, 2), "nothing becomes faster");
     }
 
     /// What happens to a line: somebody comes, somebody gives up, the other side complains, time goes by.

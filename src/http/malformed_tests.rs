@@ -13,6 +13,7 @@ fn reply(body: &[u8]) -> Reply {
     Reply {
         status: 200,
         location: None,
+        link: None,
         date: None,
         body: body.to_vec(),
         retry_after: None,

@@ -189,7 +189,8 @@ impl Http {
         if request.operation == "token" {
             return ((request.to.without_query().as_str().to_owned(), None), Rate::TOKENS);
         }
-        (caller.clone(), *self.rate.read().unwrap_or_else(PoisonError::into_inner))
+        let rate = *self.rate.read().unwrap_or_else(PoisonError::into_inner);
+        (caller.clone(), request.calls_per_hour.map_or(rate, |calls| rate.at_most(calls)))
     }
 
     /// Refuses a call while a pause is on that a 429 asked for.

@@ -71,6 +71,8 @@ pub struct Request {
     pub limit: usize,
     /// The longest time for request and answer together, where it is not the client's own.
     pub timeout: Option<Duration>,
+    /// How many calls an hour its service takes, where that is less than the way out makes.
+    pub calls_per_hour: Option<u32>,
     /// Whether it can have an effect: decides what a lost answer means, and whether it may be repeated.
     pub changes: bool,
 }
@@ -84,7 +86,8 @@ pub const LIST_LIMIT: usize = 8 << 20;
 impl Request {
     fn new(operation: &'static str, method: Method, to: Address, changes: bool) -> Self {
         let (auth, body) = (Auth::Nobody, Body::Empty);
-        Self { operation, method, to, auth, body, limit: ANSWER_LIMIT, timeout: None, changes }
+        let (limit, timeout, calls_per_hour) = (ANSWER_LIMIT, None, None);
+        Self { operation, method, to, auth, body, limit, timeout, calls_per_hour, changes }
     }
 
     /// A question.
@@ -139,6 +142,13 @@ impl Request {
     #[must_use]
     pub fn at_most(mut self, bytes: usize) -> Self {
         self.limit = bytes;
+        self
+    }
+
+    /// The same at no more than so many calls an hour of its login. Every call to a service names the same figure.
+    #[must_use]
+    pub fn paced(mut self, calls_per_hour: u32) -> Self {
+        self.calls_per_hour = Some(calls_per_hour);
         self
     }
 
@@ -199,6 +209,8 @@ pub struct Reply {
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
+    /// The `Link` header.
+    pub link: Option<String>,
     /// The `Date` header: when it was on the other side's clock.
     pub date: Option<Timestamp>,
     /// The body.

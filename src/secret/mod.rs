@@ -107,6 +107,15 @@ impl fmt::Debug for ServiceKey {
 }
 
 impl ServiceKey {
+    /// A digest that stands for what the client proves itself with, in memory. Never stored.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        match &self.proof {
+            ClientProof::Secret(secret) | ClientProof::Certificate { key: secret, .. } => {
+                secret.fingerprint()
+            }
+        }
+    }
+
     /// Whether two keys prove themselves with the same secret: then one cannot replace the other.
     pub fn has_same_secret(&self, other: &Self) -> bool {
         match (&self.proof, &other.proof) {

@@ -10,6 +10,7 @@ use rekeyd::domain::key::Key;
 use rekeyd::domain::names::Role;
 use rekeyd::http::Http;
 use rekeyd::http::client::HttpSettings;
+use rekeyd::issuer::binding::Patience;
 use rekeyd::issuer::cloud_foundry::foundry::{Foundry, FoundrySettings};
 use rekeyd::issuer::cloud_foundry::{self, CloudFoundry, Place};
 use rekeyd::metrics::Metrics;
@@ -39,8 +40,7 @@ pub(crate) fn foundry(sandbox: &Sandbox, http: &Arc<Http>, tenant: &str) -> Arc<
         user: access.user,
         password: Secret::new(access.password),
         origin: access.origin,
-        job_deadline: Duration::from_mins(3),
-        job_poll: Duration::from_secs(2),
+        patience: Patience { deadline: Duration::from_mins(3), poll: Duration::from_secs(2) },
     };
     Arc::new(Foundry::new(Arc::clone(http), settings).unwrap())
 }

@@ -5,6 +5,7 @@ mod local;
 mod made;
 mod samples;
 mod schema;
+mod service_manager;
 mod sinks;
 
 use std::fs;

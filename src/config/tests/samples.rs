@@ -8,6 +8,9 @@ use crate::config::Loaded;
 use crate::config::reference::{TENANT_PART, render};
 use crate::domain::policy::Limits;
 
+const MANAGER_KEY: &str = r#"{"clientid": "c", "clientsecret": "NotARealSecret", "sm_url": "https://sm.example.com",
+    "url": "https://auth.example.com"}"#;
+
 const CERTIFICATES: &str = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n";
 
 pub(super) fn shipped(name: &str) -> String {
@@ -21,6 +24,7 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
     let placed = |text: &str| text.replace("/etc/rekeyd/", &folder);
     fs::create_dir(world.path("keys")).unwrap();
     world.write("keys/acme-dsi.json", SERVICE_KEY, 0o640);
+    world.write("keys/acme-sm.json", MANAGER_KEY, 0o640);
     world.write("tenants_acme-cf", "NotARealSecret", 0o600);
     world.write("ca.pem", CERTIFICATES, 0o644);
     world.write("rekeyd.toml", &placed(daemon), 0o644);

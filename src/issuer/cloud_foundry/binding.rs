@@ -1,22 +1,12 @@
 //! Service credential bindings and jobs as Cloud Foundry describes them, read tolerantly (facts: Cloud Foundry,
 //! sections 3 and 6).
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::Timestamp;
-use crate::domain::key::{Key, KeyState, Sighting};
+use crate::domain::key::{Key, Sighting};
 use crate::domain::names::{KeyId, KeyName};
 use crate::http::redact;
-
-/// One service key in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// The service instance it belongs to.
-    pub instance: String,
-    /// The key.
-    pub seen: Sighting,
-}
+use crate::issuer::binding::{Binding, Job, is_guid, state, timestamp};
 
 /// Reads one entry of a list. `Ok(None)` is a binding of an application; an error is an entry that a key may hide in.
 pub(super) fn binding(value: &Value) -> Result<Option<Binding>, &'static str> {
@@ -32,43 +22,6 @@ pub(super) fn binding(value: &Value) -> Result<Option<Binding>, &'static str> {
     let key =
         Key { id: KeyId(guid.to_owned()), name: KeyName(name.to_owned()), created_at, expires_at: None };
     Ok(Some(Binding { instance: instance.to_owned(), seen: Sighting { key, state } }))
-}
-
-/// Whether an id may become a part of a path.
-pub(super) fn is_guid(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        && text.bytes().any(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// How far along a key is. Keys of old have no last operation: they are ready. A deletion that failed leaves the key.
-fn state(operation: Option<&str>, state: Option<&str>) -> KeyState {
-    match (operation, state) {
-        (Some("create"), Some("succeeded")) | (Some("delete"), Some("failed")) => KeyState::Ready,
-        (Some("create"), Some("failed")) => KeyState::Broken,
-        (Some("create"), _) => KeyState::Busy,
-        (Some("delete"), _) => KeyState::Deleting,
-        _ => KeyState::Ready,
-    }
-}
-
-/// A time with or without a fraction, with `Z` or an offset. One that cannot be read is unknown.
-pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
-    DateTime::parse_from_rfc3339(text)
-        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"))
-        .ok()
-        .map(|at| at.with_timezone(&Utc))
-}
-
-/// What a job's description says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Job {
-    /// It is not at its end.
-    Running,
-    /// It is done; the key it made, where it says so.
-    Complete(Option<String>),
-    /// It came to nothing, for this reason.
-    Failed(String),
 }
 
 /// Reads a job. A state nobody knows is not the end.
@@ -92,34 +45,6 @@ pub(super) fn job(value: &Value) -> Job {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn last_operations_are_states() {
-        let check = |operation, result, expected| assert_eq!(state(operation, result), expected);
-        check(None, None, KeyState::Ready);
-        check(Some("create"), Some("succeeded"), KeyState::Ready);
-        check(Some("create"), Some("initial"), KeyState::Busy);
-        check(Some("create"), Some("in progress"), KeyState::Busy);
-        check(Some("create"), Some("newly invented"), KeyState::Busy);
-        check(Some("create"), Some("failed"), KeyState::Broken);
-        check(Some("delete"), Some("in progress"), KeyState::Deleting);
-        check(Some("delete"), Some("newly invented"), KeyState::Deleting);
-        check(Some("delete"), Some("failed"), KeyState::Ready);
-        check(Some("update"), Some("in progress"), KeyState::Ready);
-    }
-
-    #[test]
-    fn times_are_read_in_every_form() {
-        let expected = timestamp("2026-01-02T03:04:05Z");
-        assert!(expected.is_some());
-        for text in ["2026-01-02T03:04:05+00:00", "2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05+0000"] {
-            assert_eq!(timestamp(text), expected, "{text}");
-        }
-        assert_eq!(timestamp("2026-01-02T03:04:05.000000000Z"), expected);
-        for text in ["", "yesterday", "2026-01-02", "2026-01-02T03:04:05"] {
-            assert_eq!(timestamp(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn an_entry_that_hides_a_key_is_an_error() {

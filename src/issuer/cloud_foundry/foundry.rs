@@ -8,21 +8,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Place;
-use super::binding::{self, Binding, Job};
-use crate::domain::between;
+use super::binding;
 use crate::domain::failure::{Class, Failure};
 use crate::http::Http;
 use crate::http::address::Address;
 use crate::http::error::HttpError;
 use crate::http::login::Login;
 use crate::http::request::{Auth, LIST_LIMIT, Request};
+use crate::issuer::binding::{Binding, Ended, Job, Pages, Patience, is_guid, see_through};
 use crate::secret::Secret;
 
 /// What is asked for per page (the API's limit; facts: Cloud Foundry, section 3).
 const PER_PAGE: &str = "5000";
-
-/// More pages than this are not a list any more.
-const PAGES: usize = 200;
 
 /// How many instances are asked for in one request: 50 GUIDs stay far below the 16 KB of a header.
 const INSTANCES: usize = 50;
@@ -41,10 +38,8 @@ pub struct FoundrySettings {
     pub password: Secret,
     /// The key of its identity provider, where it is not SAP's own.
     pub origin: Option<String>,
-    /// How long a job may take.
-    pub job_deadline: Duration,
-    /// The pause between two looks at a job.
-    pub job_poll: Duration,
+    /// How long a job may take, and the pause between two looks at it.
+    pub patience: Patience,
 }
 
 /// A landscape, seen by one login.
@@ -61,14 +56,6 @@ struct Root {
     v3: Address,
     login: Arc<Login>,
     read: Duration,
-}
-
-/// How a job ended.
-pub(super) enum Ended {
-    Complete(Option<String>),
-    Failed(String),
-    /// The job is not known any more: it ended, nobody knows how.
-    Lost,
 }
 
 impl Foundry {
@@ -122,10 +109,10 @@ impl Foundry {
     ) -> Result<Vec<Value>, Failure> {
         let root = self.root().await?;
         let mut next = Some(root.v3.at(path).with_query(query));
-        let mut seen = BTreeSet::new();
+        let mut seen = Pages::default();
         let mut found = Vec::new();
         while let Some(page) = next {
-            if seen.len() >= PAGES || !seen.insert(page.as_str().to_owned()) {
+            if !seen.turn_to(&page) {
                 let text = format!("{operation} at `{}`: the list does not end", self.api);
                 return Err(Failure::new(Class::Decode, text));
             }
@@ -163,7 +150,7 @@ impl Foundry {
         let mut to = root.v3.at(path);
         if let Some(id) = id {
             let refuse = || HttpError::new(Class::ClientError, "an id that cannot be part of an address");
-            to = to.at_id(id).filter(|_| binding::is_guid(id)).ok_or_else(refuse)?;
+            to = to.at_id(id).filter(|_| is_guid(id)).ok_or_else(refuse)?;
         }
         self.http.send(&make(to.at(below)).by(root.auth())).await
     }
@@ -175,30 +162,8 @@ impl Foundry {
         let job = job.ok_or_else(|| {
             Failure::new(Class::Decode, "the job is on another host, which is not followed")
         })?;
-        let clock = self.http.clock();
-        let started = clock.monotonic();
-        loop {
-            let wait = match self.look(&root, &job).await {
-                Ok(Job::Complete(guid)) => return Ok(Ended::Complete(guid)),
-                Ok(Job::Failed(why)) => return Ok(Ended::Failed(why)),
-                Ok(Job::Running) => self.settings.job_poll,
-                Err(error) if error.class == Class::NotFound => return Ok(Ended::Lost),
-                Err(error) if error.class.is_passing() => {
-                    let asked = error.not_before.map(|at| between(clock.now(), at));
-                    let wait = asked.unwrap_or_default().max(self.settings.job_poll);
-                    if clock.monotonic() + wait >= started + self.settings.job_deadline {
-                        return Err(error.into());
-                    }
-                    wait
-                }
-                Err(error) => return Err(error.into()),
-            };
-            if clock.monotonic() + wait >= started + self.settings.job_deadline {
-                let text = format!("`poll_job` at `{}`: not at its end in time", self.api);
-                return Err(Failure::new(Class::Timeout, text));
-            }
-            clock.sleep(wait).await;
-        }
+        let look = || self.look(&root, &job);
+        see_through(&self.http, self.settings.patience, self.api.as_str(), look).await
     }
 
     async fn look(&self, root: &Root, job: &Address) -> Result<Job, HttpError> {
@@ -243,7 +208,7 @@ impl Foundry {
             .iter()
             .filter(|value| text(value, "name").as_deref() == Some(name))
             .filter_map(|value| text(value, "guid"))
-            .filter(|guid| binding::is_guid(guid));
+            .filter(|guid| is_guid(guid));
         match (guids.next(), guids.next()) {
             (Some(guid), None) => Ok(guid),
             (None, _) => Err(refuse("there is none that this login can see")),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::binding;
 use crate::http::malform::batter;
+use crate::issuer::binding::{Job, is_guid};
 
 #[test]
 fn keys_and_jobs() {
@@ -17,10 +18,10 @@ fn keys_and_jobs() {
         let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
         if let Ok(Some(found)) = binding::binding(&value) {
             // Both become part of an address or of a decision.
-            assert!(binding::is_guid(&found.seen.key.id.0) && !found.seen.key.name.0.is_empty());
+            assert!(is_guid(&found.seen.key.id.0) && !found.seen.key.name.0.is_empty());
         }
-        if let binding::Job::Complete(Some(guid)) = binding::job(&value) {
-            assert!(binding::is_guid(&guid));
+        if let Job::Complete(Some(guid)) = binding::job(&value) {
+            assert!(is_guid(&guid));
             assert_eq!(value["state"], "COMPLETE", "nothing else is the end");
         }
     });

@@ -11,17 +11,20 @@ mod malformed_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use self::foundry::{Ended, Foundry};
+use self::foundry::Foundry;
 use crate::domain::failure::{Class, Failure};
-use crate::domain::key::{Key, KeyState, Sighting, Sightings};
+use crate::domain::key::{Key, Sightings};
 use crate::domain::names::{CredentialId, KeyName, Role};
 use crate::http::error::HttpError;
 use crate::http::request::{Reply, Request};
+use crate::issuer::binding::{
+    Binding, Ended, answered, apart, by_role, is_made, must_be_meant, only, service_key,
+};
 use crate::ports::Issuer;
 use crate::secret::ServiceKey;
 
@@ -77,19 +80,7 @@ impl CloudFoundry {
     /// The one key of this name. None, several or an unfinished one leave open what the create did.
     async fn find(&self, instance: &str, name: &KeyName, context: &str) -> Result<Key, Failure> {
         let found = self.foundry.named(instance, &name.0).await.map_err(Failure::ambiguous)?;
-        let unclear = |class, what: &str| {
-            Err(Failure::new(class, format!("creating `{name}`: {context}: {what}")).ambiguous())
-        };
-        match found.as_slice() {
-            [] => unclear(Class::ServerError, "it is not listed"),
-            [only] => match only.seen.state {
-                KeyState::Ready => Ok(only.seen.key.clone()),
-                KeyState::Busy => unclear(Class::Timeout, "it is still being made"),
-                KeyState::Broken => unclear(Class::ServerError, "the issuer could not make it"),
-                KeyState::Deleting => unclear(Class::Conflict, "it is being deleted"),
-            },
-            _ => unclear(Class::Conflict, "there are several of this name"),
-        }
+        only(&found, name, context)
     }
 
     /// What a refused create means. The texts of 422 are not stable, so the state is read again (facts: Cloud
@@ -116,7 +107,7 @@ impl CloudFoundry {
     }
 
     /// The key with this id; `None` where Cloud Foundry itself says that there is none.
-    async fn get(&self, id: &str) -> Result<Option<binding::Binding>, Failure> {
+    async fn get(&self, id: &str) -> Result<Option<Binding>, Failure> {
         let get = |to| Request::get("read_key", to);
         match self.foundry.send(get, BINDINGS, Some(id), "").await {
             Ok(reply) => {
@@ -145,12 +136,7 @@ impl Issuer for CloudFoundry {
         for role in self.settings.places.keys() {
             instances.insert(*role, self.instance(*role).await?);
         }
-        let guids: BTreeSet<String> = instances.values().cloned().collect();
-        if guids.len() < instances.len() {
-            let text = "two roles share one service instance: their keys cannot be told apart";
-            return Err(Failure::new(Class::ClientError, text));
-        }
-        let found = self.foundry.list(&guids).await?;
+        let found = self.foundry.list(&apart(&instances)?).await?;
         Ok(by_role(&instances, &found))
     }
 
@@ -192,26 +178,14 @@ impl Issuer for CloudFoundry {
         let get = |to| Request::get("read_key", to);
         let reply =
             self.foundry.send(get, BINDINGS, Some(&key.id.0), "details").await.map_err(unless_missing)?;
-        let text = std::str::from_utf8(&reply.body).map_err(|_| reply.unreadable("it is not UTF-8"))?;
-        let parsed = ServiceKey::parse(text).map_err(|why| {
-            let why = crate::http::redact::mask(&why.to_string());
-            reply.unreadable(&format!("the key `{}` of role `{role}` cannot be read: {why}", key.name))
-        })?;
-        Ok(Arc::new(parsed))
+        Ok(Arc::new(service_key(&reply, role, key)?))
     }
 
     async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure> {
         let instance = self.instance(role).await?;
-        // The point of no return: what stands behind the id must be what the journal believes.
         match self.get(&key.id.0).await? {
             None => return Ok(()),
-            Some(seen) if seen.instance == instance && seen.seen.key.name == key.name => {}
-            Some(seen) => {
-                let found = &seen.seen.key.name;
-                let text =
-                    format!("`{}` is not deleted: its id leads to `{found}` or another instance", key.name);
-                return Err(Failure::new(Class::ClientError, text));
-            }
+            Some(seen) => must_be_meant(&seen, &instance, key)?,
         }
         let delete = |to| Request::delete("delete_key", to);
         let reply = match self.foundry.send(delete, BINDINGS, Some(&key.id.0), "").await {
@@ -235,31 +209,6 @@ impl Issuer for CloudFoundry {
             Ended::Lost => self.confirm_gone(key, "the job is gone").await,
         }
     }
-}
-
-fn by_role(instances: &BTreeMap<Role, String>, found: &[binding::Binding]) -> Sightings {
-    let of = |instance: &String| -> Vec<Sighting> {
-        let mut seen: Vec<_> = found
-            .iter()
-            .filter(|binding| binding.instance == *instance)
-            .map(|binding| binding.seen.clone())
-            .collect();
-        seen.sort_by(|left, right| left.key.id.cmp(&right.key.id));
-        seen
-    };
-    instances.iter().map(|(role, instance)| (*role, of(instance))).collect()
-}
-
-fn is_made(made: &binding::Binding, instance: &str, name: &KeyName) -> bool {
-    made.instance == instance && made.seen.key.name == *name && made.seen.state == KeyState::Ready
-}
-
-/// A job that failed was answered, not lost: it counts as an attempt (a quota does not pass by itself).
-fn answered(mut failure: Failure) -> Failure {
-    if failure.class == Class::ServerError {
-        failure.class = Class::ClientError;
-    }
-    failure
 }
 
 fn errors(reply: &Reply) -> Vec<Value> {
@@ -286,10 +235,6 @@ fn is_gone(error: &HttpError) -> bool {
 
 /// A failure in which a 404 of unknown origin is not mistaken for an answer.
 fn unless_missing(error: HttpError) -> Failure {
-    let of_somebody = error.class == Class::NotFound && !is_gone(&error);
-    let mut failure = Failure::from(error);
-    if of_somebody {
-        failure.class = Class::ServerError;
-    }
-    failure
+    let is_gone = is_gone(&error);
+    crate::issuer::binding::unless_missing(error, is_gone)
 }

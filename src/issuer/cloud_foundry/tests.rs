@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::foundry::FoundrySettings;
 use super::*;
+use crate::domain::key::KeyState;
 use crate::domain::names::KeyId;
 use crate::http::testing::{Answer, Asked, ManualClock, Stub, http, ok, says, token};
+use crate::issuer::binding::Patience;
 use crate::secret::{ClientProof, Secret};
 
 const LIST: &str = "/v3/service_credential_bindings";
@@ -36,8 +38,7 @@ fn with_places(stub: &Stub, places: [(Role, Place); 2]) -> CloudFoundry {
         user: "robot@acme.example".to_owned(),
         password: Secret::new("pw".to_owned()),
         origin: Some("acme-idp".to_owned()),
-        job_deadline: Duration::from_mins(5),
-        job_poll: Duration::from_secs(5),
+        patience: Patience { deadline: Duration::from_mins(5), poll: Duration::from_secs(5) },
     };
     let foundry = Arc::new(Foundry::new(http(&ManualClock::new()), settings).unwrap());
     let credential = "acme-prod/dataplane".parse().unwrap();

@@ -16,7 +16,7 @@ use crate::config::{document, excerpt, keys, reader};
 
 /// Loads the edited folder and compares every word that is said of it.
 #[track_caller]
-fn check(edits: &[Edit], expected: &[&str]) {
+pub(super) fn check(edits: &[Edit], expected: &[&str]) {
     let world = World::new(edits);
     let result = world.load();
     assert!(!format!("{result:?}").contains("NotARealSecret"));
