@@ -11,6 +11,8 @@ use rekeyd::clock::{Clock, SystemClock};
 use rekeyd::daemon::report::{CredentialStatus, Status};
 use rekeyd::domain::event::Entry;
 use sap_sandbox::Sandbox;
+use sap_sandbox::files::TenantAccess;
+use sap_sandbox::scenario::tenant::Issuer;
 use sap_sandbox::scenario::{Hostility, Scenario};
 use tempfile::TempDir;
 
@@ -123,16 +125,18 @@ impl Fleet {
         let access = self.sandbox.access(tenant).unwrap();
         let dir = self.dir.path().display();
         let knobs = &self.knobs;
-        let api = &access.cloud_foundry_api;
-        let origin = access.origin.map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
+        let issuer = match access.issuer {
+            Issuer::CloudFoundry => "cloud-foundry",
+            Issuer::ServiceManager => "service-manager",
+        };
+        let section = self.issuer_section(&access);
         let key = |role: &str| if self.is_hostile { format!(", key = \"{role}-1\"") } else { String::new() };
         format!(
             "version = 1\nid = \"{tenant}\"\n{}\n\
              [dataspace]\nservice-key = {{ file = \"{dir}/{tenant}-dsi.json\" }}\nsettle = \"{}\"\n\
              deadline = \"{}\"\npoll = \"100 ms\"\nprovision = \"{}\"\n\
-             [cloud-foundry]\napi = \"{api}\"\n\
-             login = {{ user = \"{}\", password = {{ file = \"{dir}/cf-password\" }}{origin} }}\n\
-             [[credential]]\nname = \"dataplane\"\nissuer = \"cloud-foundry\"\nconsumer = \"dataspace\"\n\
+             {section}\
+             [[credential]]\nname = \"dataplane\"\nissuer = \"{issuer}\"\nconsumer = \"dataspace\"\n\
              soak = \"{}\"\nspread = \"0 s\"\nproofs = {}\nproof-span = \"{}\"\ntoken-life = \"{}\"\npropagation = \"3 s\"\nlag = \"1 s\"\nevidence-life = \"30 s\"\n\
              retire-foreign = true\n\
              [credential.keys]\nciapi = {{ service-instance = \"{}\"{} }}\ncirt = {{ service-instance = \"{}\"{} }}\n",
@@ -140,7 +144,6 @@ impl Fleet {
             knobs.settle,
             knobs.deadline,
             knobs.provision,
-            access.user,
             knobs.soak,
             knobs.proofs.0,
             knobs.proofs.1,
@@ -149,6 +152,24 @@ impl Fleet {
             key("ciapi"),
             access.cirt,
             key("cirt")
+        )
+    }
+
+    /// The section of a tenant's file that says how its issuer is reached.
+    fn issuer_section(&self, access: &TenantAccess) -> String {
+        let dir = self.dir.path().display();
+        if access.issuer == Issuer::ServiceManager {
+            let file = format!("{dir}/{}-sm.json", access.id);
+            return format!(
+                "[service-manager]\nservice-key = {{ file = \"{file}\" }}\ncalls-per-hour = 3600000\n"
+            );
+        }
+        let origin =
+            access.origin.as_ref().map_or_else(String::new, |origin| format!(", origin = \"{origin}\""));
+        format!(
+            "[cloud-foundry]\napi = \"{}\"\n\
+             login = {{ user = \"{}\", password = {{ file = \"{dir}/cf-password\" }}{origin} }}\n",
+            access.cloud_foundry_api, access.user,
         )
     }
 

@@ -10,6 +10,7 @@ mod local;
 mod metrics;
 mod notify;
 mod rotation;
+mod service_manager;
 mod signals;
 
 use sap_sandbox::scenario::Scenario;

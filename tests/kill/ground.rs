@@ -19,7 +19,7 @@ use rekeyd::journal::sqlite::SqliteJournal;
 use rekeyd::ports::Journal as _;
 use sap_sandbox::faults::Rule;
 use sap_sandbox::holds::Release;
-use sap_sandbox::scenario::tenant::{Dataplane, TenantPlan};
+use sap_sandbox::scenario::tenant::{Dataplane, Issuer, TenantPlan};
 use sap_sandbox::scenario::{Hostility, Scenario};
 use sap_sandbox::world::key::Maker;
 
@@ -55,24 +55,41 @@ pub(crate) enum Course {
     TurnBack,
     /// The fresh keys are refused when they are tried, and cleared away.
     Abandon,
+    /// Forward to the end with keys of Service Manager, which makes and deletes them in operations.
+    Managed,
+    /// The consumer fails with fresh keys of Service Manager, which makes and deletes them at once.
+    ManagedBack,
 }
 
 impl Course {
     pub(crate) const ALL: [Self; 4] = [Self::Success, Self::Restore, Self::TurnBack, Self::Abandon];
 
     fn scenario(self, seed: u64) -> Scenario {
-        let fail_first = u32::from(self == Self::TurnBack);
+        let fail_first = u32::from(self.turns_back());
         let dataplane = Dataplane { polls: 1, milliseconds: 0, fail_first, ..Dataplane::default() };
-        let mut scenario = Scenario::of([TenantPlan::new(TENANT).aged(345).with(dataplane)]);
+        let plan = TenantPlan::new(TENANT).aged(345).by(self.issuer()).with(dataplane);
+        let mut scenario = Scenario::of([plan]);
         scenario.seed = seed;
         // What goes wrong here, the test does.
         scenario.hostility = Hostility::Kind;
         scenario.token_lives.ciapi = 1;
         scenario.token_lives.cirt = 1;
+        scenario.cloud_foundry.job_polls = u32::from(self != Self::ManagedBack);
         if self == Self::Abandon {
             scenario.cloud_foundry.secret_refusals = u32::MAX;
         }
         scenario
+    }
+
+    fn issuer(self) -> Issuer {
+        match self {
+            Self::Managed | Self::ManagedBack => Issuer::ServiceManager,
+            _ => Issuer::CloudFoundry,
+        }
+    }
+
+    fn turns_back(self) -> bool {
+        matches!(self, Self::TurnBack | Self::ManagedBack)
     }
 
     fn knobs(self) -> Knobs {
@@ -392,9 +409,9 @@ impl Ground {
         }
         // What a person turned back is tried again after a soak, and on a slow machine that is while the test still looks.
         let again = match self.course {
-            Course::Success => 0,
+            Course::Success | Course::Managed => 0,
             Course::Restore => count(entries, |event| matches!(event, Event::TurnedBack { .. })),
-            Course::TurnBack | Course::Abandon => begun,
+            Course::TurnBack | Course::ManagedBack | Course::Abandon => begun,
         };
         let is_right = (1..=1 + again).contains(&begun) || self.may_begin_again;
         if !is_right {

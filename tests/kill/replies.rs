@@ -123,3 +123,13 @@ async fn on_the_way_back_from_a_consumer_that_fails() {
 async fn while_refused_keys_are_cleared_away() {
     at_every_reply(Course::Abandon).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_way_forward_with_service_manager() {
+    at_every_reply(Course::Managed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_way_back_with_service_manager() {
+    at_every_reply(Course::ManagedBack).await;
+}
