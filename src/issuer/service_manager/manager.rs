@@ -58,7 +58,7 @@ impl Manager {
     pub(super) async fn list(&self, instances: &BTreeSet<String>) -> Result<Vec<Binding>, Failure> {
         let mut found = Vec::new();
         for instance in instances {
-            found.extend(self.where_(instance, &binding::equals("service_instance_id", instance)).await?);
+            found.extend(self.matching(instance, &binding::equals("service_instance_id", instance)).await?);
         }
         Ok(found)
     }
@@ -67,13 +67,13 @@ impl Manager {
     pub(super) async fn named(&self, instance: &str, name: &str) -> Result<Vec<Binding>, Failure> {
         let of_instance = binding::equals("service_instance_id", instance);
         let condition = format!("{of_instance} and {}", binding::equals("name", name));
-        let mut found = self.where_(instance, &condition).await?;
+        let mut found = self.matching(instance, &condition).await?;
         found.retain(|binding| binding.seen.key.name.0 == name);
         Ok(found)
     }
 
     /// The bindings that fulfil a condition, also where the server does not mind it.
-    async fn where_(&self, instance: &str, condition: &str) -> Result<Vec<Binding>, Failure> {
+    async fn matching(&self, instance: &str, condition: &str) -> Result<Vec<Binding>, Failure> {
         let mut found = BTreeMap::new();
         for value in self.pages(condition).await? {
             let read = binding::binding(&value).map_err(|why| {
