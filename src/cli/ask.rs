@@ -4,42 +4,12 @@ use clap::Args;
 
 use super::client::Daemon;
 use super::tell::One;
-use super::{Common, Exit, show, watch};
+use super::{Common, Exit, fail, watch};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::protocol::{Done, ResumeFleet, RotateRequest, RotateScope, WishRequest};
+use crate::daemon::protocol::{Done, ResumeFleet, WishRequest};
 use crate::domain::after;
-use crate::domain::event::{Trigger, Wish};
-use crate::domain::fleet::Pass;
+use crate::domain::event::Wish;
 use crate::domain::names::CredentialId;
-
-/// `rotate`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --all --reason exposed\n\n\
-The reason `exposed` declares an emergency: keys are replaced whatever their age and whether or not a maintenance \
-window is open. Every gate before a deletion holds, and so does the fuse unless --i-mean-it is given."
-)]
-#[expect(clippy::struct_excessive_bools, reason = "one per flag of the command line")]
-pub(crate) struct Rotate {
-    /// Which credential, as `tenant/credential`.
-    #[arg(value_name = "T/C", required_unless_present_any = ["due", "all"], conflicts_with_all = ["due", "all"])]
-    credential: Option<CredentialId>,
-    /// Look at everything now and rotate what is due.
-    #[arg(long, conflicts_with = "all")]
-    due: bool,
-    /// Rotate everything, whatever its age.
-    #[arg(long)]
-    all: bool,
-    /// Why; it stands in the history. `exposed` declares an emergency.
-    #[arg(long, default_value = "asked for by command")]
-    reason: String,
-    /// Pass the fuse, which limits how many rotations begin in 24 hours. No gate before a deletion is passed.
-    #[arg(long)]
-    i_mean_it: bool,
-    /// Follow the rotation until it is done. Ctrl-C detaches; the rotation goes on.
-    #[arg(long)]
-    wait: bool,
-}
 
 /// `resume`.
 #[derive(Debug, Args)]
@@ -86,46 +56,6 @@ pub(crate) struct Hold {
     duration: Option<std::time::Duration>,
 }
 
-pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
-    let daemon = Daemon::of(common);
-    let pass = Pass::of(&rotate.reason, rotate.i_mean_it);
-    let Some(credential) = &rotate.credential else {
-        let scope = if rotate.all { RotateScope::All } else { RotateScope::Due };
-        let request = RotateRequest { scope, reason: rotate.reason.clone(), pass };
-        return match daemon.post::<_, Done>("/v1/rotate", &request).await {
-            Ok(done) => {
-                tell_many(common, &done, request.scope, pass);
-                Exit::Done
-            }
-            Err(exit) => exit,
-        };
-    };
-    let wish = Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone(), pass };
-    follow(common, &daemon, credential, wish, rotate.wait).await
-}
-
-fn tell_many(common: &Common, done: &Done, scope: RotateScope, pass: Pass) {
-    if common.json {
-        println!("{}", serde_json::to_string(done).expect("an answer is plain data"));
-        return;
-    }
-    for why in &done.refused {
-        eprintln!("rekeyd: not asked: {why}");
-    }
-    if common.quiet {
-        return;
-    }
-    let woken = scope == RotateScope::Due && pass == Pass::default();
-    let what = if woken { "were woken, and what is due rotates" } else { "are asked to rotate" };
-    println!("{} credentials {what}; `rekeyd status` shows them", done.credentials);
-    if let Some(emergency) = &done.emergency {
-        println!("{}", show::emergency(emergency, SystemClock::new().now()));
-        if !pass.fuse {
-            println!("the fuse limits how many begin in 24 hours; `--i-mean-it` passes it");
-        }
-    }
-}
-
 pub(super) async fn resume(common: &Common, resume: &Resume) -> Exit {
     let daemon = Daemon::of(common);
     if let Some(credential) = &resume.credential {
@@ -166,26 +96,57 @@ pub(super) async fn reload(common: &Common) -> Exit {
     }
 }
 
-async fn follow(common: &Common, daemon: &Daemon, credential: &CredentialId, wish: Wish, wait: bool) -> Exit {
+/// Asks, and says what comes of it or follows it.
+pub(super) async fn follow(
+    common: &Common,
+    daemon: &Daemon,
+    credential: &CredentialId,
+    wish: Wish,
+    wait: bool,
+) -> Exit {
     let from = match watch::last_sequence(daemon, credential).await {
         Ok(from) => from,
         Err(exit) => return exit,
     };
     let request = WishRequest { credential: credential.clone(), wish };
-    if let Err(exit) = daemon.post::<_, Done>("/v1/wish", &request).await {
-        return exit;
+    let done = match daemon.ask::<_, Done>("/v1/wish", &request).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(refusal)) if wait && watch::is_under_way(daemon, credential).await => {
+            if !common.quiet && !common.json {
+                eprintln!("rekeyd: {}; it is followed", refusal.error);
+            }
+            return watch::watch(common, daemon, credential, from).await;
+        }
+        Ok(Err(refusal)) => return fail(Exit::of_refusal(refusal.exit), &refusal.error),
+        Err(exit) => return exit,
+    };
+    if !(wait && common.json) {
+        say_taken(common, credential, &request.wish, &done, wait);
     }
-    if wait {
-        return watch::watch(common, daemon, credential, from).await;
-    }
-    say(
-        common,
-        &format!("`{credential}`: it is written down; `rekeyd status {credential}` shows what comes of it"),
-    );
-    Exit::Done
+    if wait { watch::watch(common, daemon, credential, from).await } else { Exit::Done }
 }
 
-fn say(common: &Common, text: &str) {
+/// What was asked for is written down: what comes now, or what stands before it.
+fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Done, wait: bool) {
+    let rotates = matches!(wish, Wish::Rotate { .. });
+    let text = if done.waits.is_empty() {
+        format!("`{credential}`: it is written down; `rekeyd status {credential}` shows what comes of it")
+    } else {
+        let waits = done.waits.iter().map(|gate| format!("\n  {}: {}", gate.name, gate.sentence()));
+        format!("`{credential}`: it is written down, and waits for{}", waits.collect::<String>())
+    };
+    let follow =
+        if wait { String::new() } else { format!("`rekeyd rotate {credential} --wait` follows it, ") };
+    let ends = format!("\n{follow}`rekeyd rotate --withdraw {credential}` takes it back until it begins");
+    let text = if rotates && !done.waits.is_empty() { text + &ends } else { text };
+    if common.json {
+        println!("{}", serde_json::json!({ "message": text, "waits": done.waits }));
+    } else if !common.quiet {
+        println!("{text}");
+    }
+}
+
+pub(super) fn say(common: &Common, text: &str) {
     if common.json {
         println!("{}", serde_json::json!({ "message": text }));
     } else if !common.quiet {

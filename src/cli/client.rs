@@ -29,7 +29,7 @@ impl Daemon {
     /// Asks for a document.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Exit> {
         let answer = self.local.get(path).await;
-        self.read(answer)
+        self.read(answer)?.map_err(|refusal| fail(Exit::of_refusal(refusal.exit), &refusal.error))
     }
 
     /// Asks for a document, and says nothing to anybody where that fails.
@@ -55,12 +55,22 @@ impl Daemon {
         Ok(documents)
     }
 
-    /// Sends a request.
+    /// Sends a request; says why where it is refused.
     pub(super) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
     ) -> Result<T, Exit> {
+        let answer = self.ask(path, body).await?;
+        answer.map_err(|refusal| fail(Exit::of_refusal(refusal.exit), &refusal.error))
+    }
+
+    /// Sends a request, and hands a refusal on without a word.
+    pub(super) async fn ask<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<Result<T, Refusal>, Exit> {
         let body = serde_json::to_vec(body).map_err(|problem| fail(Exit::Failed, &problem.to_string()))?;
         let answer = self.local.post(path, body).await;
         self.read(answer)
@@ -71,30 +81,26 @@ impl Daemon {
         self.local.get("/v1/status").await.is_ok()
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: Result<(u16, Vec<u8>), LocalError>) -> Result<T, Exit> {
+    fn read<T: DeserializeOwned>(
+        &self,
+        answer: Result<(u16, Vec<u8>), LocalError>,
+    ) -> Result<Result<T, Refusal>, Exit> {
+        const OTHER: &str =
+            "it may be of another release; compare `rekeyd --version` with what its log says at the start";
         let (status, body) = answer.map_err(|problem| self.unreachable(&problem))?;
         if (200..300).contains(&status) {
-            let read = serde_json::from_slice(&body);
-            return read.map_err(|problem| {
-                fail(
-                    Exit::Failed,
-                    &format!(
-                        "the daemon's answer cannot be read ({problem}): it may be of another release; \
-                         compare `rekeyd --version` with `journalctl -u rekeyd`"
-                    ),
-                )
-            });
+            return match serde_json::from_slice(&body) {
+                Ok(document) => Ok(Ok(document)),
+                Err(problem) => {
+                    let text = format!("the daemon's answer cannot be read ({problem}): {OTHER}");
+                    Err(fail(Exit::Failed, &text))
+                }
+            };
         }
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(refusal) => Err(fail(Exit::of_refusal(refusal.exit), &refusal.error)),
-            Err(_) => Err(fail(
-                Exit::Failed,
-                &format!(
-                    "the daemon answered {status} and nothing that is known here: it may be of another release; \
-                     compare `rekeyd --version` with `journalctl -u rekeyd`"
-                ),
-            )),
-        }
+        serde_json::from_slice::<Refusal>(&body).map(Err).map_err(|_| {
+            let text = format!("the daemon answered {status} and nothing that is known here: {OTHER}");
+            fail(Exit::Failed, &text)
+        })
     }
 
     fn unreachable(&self, problem: &LocalError) -> Exit {

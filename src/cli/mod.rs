@@ -11,6 +11,8 @@ mod forecast;
 mod offline;
 mod pages;
 mod probe;
+mod rotate;
+mod rules;
 mod run;
 mod show;
 mod tell;
@@ -174,7 +176,7 @@ enum Verb {
     /// Exit 0 if a rotation is due, 1 if not, 2 for an unknown credential, 255 if it cannot be told.
     NeedsRotation(tell::Needs),
     /// Ask the running daemon to rotate.
-    Rotate(ask::Rotate),
+    Rotate(rotate::Rotate),
     /// Go back to the old keys during the soak.
     Restore(ask::WithReason),
     /// Forbid rotation and retirement of a credential.
@@ -237,7 +239,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Probe(which) => probe::probe(&common, &which).await,
         Verb::History(history) => tell::history(&common, &history).await,
         Verb::NeedsRotation(needs) => tell::needs_rotation(&common, &needs).await,
-        Verb::Rotate(rotate) => ask::rotate(&common, &rotate).await,
+        Verb::Rotate(rotate) => rotate::rotate(&common, &rotate).await,
         Verb::Restore(restore) => ask::restore(&common, &restore).await,
         Verb::Hold(hold) => ask::hold(&common, &hold).await,
         Verb::Unhold(one) => ask::plain(&common, &one, crate::domain::event::Wish::Unhold).await,

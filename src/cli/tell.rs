@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Daemon;
-use super::{Common, Exit, Which, check, fail, offline, show};
+use super::{Common, Exit, Which, check, fail, offline, rules, show};
 use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::daemon::report::{PlanStatus, Status};
@@ -66,12 +66,16 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
         if !up {
             println!("no daemon answers: this is what the journal says");
         }
+        let halt = rules::halt(&status.fleet);
+        if !halt.is_empty() {
+            println!("{halt}");
+        }
         match status.credentials.as_slice() {
             [only] => print!("{}", show::credential(only)),
             many => print!("{}", show::fleet(&many.iter().collect::<Vec<_>>())),
         }
         if whole || status.fleet.halt.is_some() {
-            print!("\n{}", show::rules(&status.fleet, status.at));
+            print!("\n{}", rules::rules(&status.fleet, status.at));
         }
     }
     let halted = whole && status.fleet.halt.is_some();

@@ -3,12 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::client::Daemon;
-use super::{Common, Exit, show};
+use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::History;
 use crate::daemon::report::{CredentialStatus, Status};
-use crate::domain::event::{Entry, Event};
+use crate::domain::event::{Entry, Event, Wish};
 use crate::domain::names::CredentialId;
 use crate::domain::story;
 
@@ -24,11 +26,37 @@ pub(super) async fn last_sequence(daemon: &Daemon, credential: &CredentialId) ->
     Ok(history.entries.last().map_or(0, |entry| entry.sequence))
 }
 
-/// Follows until the credential is settled again, or a person is needed.
+/// Whether a rotation of the credential is asked for, or has begun and may go on by itself.
+pub(super) async fn is_under_way(daemon: &Daemon, credential: &CredentialId) -> bool {
+    let Ok(status) = daemon.try_get::<Status>("/v1/status").await else { return false };
+    let mine = status.credentials.iter().find(|status| status.credential == *credential);
+    mine.is_some_and(|mine| mine.halt.is_none() && (mine.asked.is_some() || !mine.is_settled()))
+}
+
+/// Follows until the credential is settled again, or a person is needed. Ctrl-C detaches from the first moment on.
 pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &CredentialId, from: u64) -> Exit {
-    let clock = SystemClock::new();
-    let mut signal = std::pin::pin!(tokio::signal::ctrl_c());
     let mut screen = Screen::new(common, credential);
+    let mut interrupts = match signal(SignalKind::interrupt()) {
+        Ok(interrupts) => interrupts,
+        Err(problem) => {
+            let text = format!(
+                "Ctrl-C cannot be handled, so it is not followed: {problem}; `rekeyd status {credential}` shows it"
+            );
+            return fail(Exit::Failed, &text);
+        }
+    };
+    let exit = tokio::select! {
+        exit = look_on(daemon, credential, from, &mut screen) => Some(exit),
+        _ = interrupts.recv() => None,
+    };
+    exit.unwrap_or_else(|| {
+        screen.detach();
+        Exit::Done
+    })
+}
+
+async fn look_on(daemon: &Daemon, credential: &CredentialId, from: u64, screen: &mut Screen<'_>) -> Exit {
+    let clock = SystemClock::new();
     let mut after = from;
     loop {
         let path = format!("/v1/history?credential={credential}&after={after}");
@@ -47,17 +75,11 @@ pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &Credent
         match daemon.get::<Status>("/v1/status").await {
             Ok(status) => {
                 let mine = status.credentials.into_iter().find(|status| status.credential == *credential);
-                screen.tick(mine.as_ref(), clock.monotonic());
+                screen.tick(mine.as_ref(), &clock);
             }
             Err(exit) => return exit,
         }
-        tokio::select! {
-            () = clock.sleep(POLL) => {}
-            _ = &mut signal => {
-                screen.detach();
-                return Exit::Done;
-            }
-        }
+        clock.sleep(POLL).await;
     }
 }
 
@@ -65,8 +87,17 @@ fn outcome(entry: &Entry) -> Option<Exit> {
     match &entry.event {
         Event::Completed => Some(Exit::Done),
         Event::Halted(_) => Some(Exit::Person),
+        Event::Wished(Wish::Withdraw { .. }) => Some(Exit::Failed),
         _ => None,
     }
+}
+
+/// What it waits for before it begins, or a person for; what was decided before it was asked for tells nothing.
+fn waits(status: &CredentialStatus) -> Option<String> {
+    let is_waiting = status.is_settled() || status.person.is_some();
+    let is_told = !matches!(status.code.as_deref(), None | Some("not-due"));
+    let reason = status.reason.clone().filter(|_| is_waiting && is_told)?;
+    Some(status.person.as_ref().map_or_else(|| reason.clone(), |person| format!("{reason}; {person}")))
 }
 
 struct Screen<'a> {
@@ -74,14 +105,19 @@ struct Screen<'a> {
     credential: &'a CredentialId,
     spinner: bool,
     turned_back: bool,
+    /// What was last said to be waited for.
+    waits: String,
     spoken: Duration,
     frame: usize,
 }
 
 impl<'a> Screen<'a> {
     fn new(common: &'a Common, credential: &'a CredentialId) -> Self {
-        let spinner = !common.json && !common.quiet && std::io::stdout().is_terminal();
-        Self { common, credential, spinner, turned_back: false, spoken: Duration::ZERO, frame: 0 }
+        // A terminal that is dumb knows no way to wipe a line.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let spinner = !common.json && !common.quiet && !is_dumb && std::io::stdout().is_terminal();
+        let (waits, spoken) = (String::new(), Duration::ZERO);
+        Self { common, credential, spinner, turned_back: false, waits, spoken, frame: 0 }
     }
 
     fn event(&mut self, entry: &Entry) {
@@ -94,15 +130,23 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn tick(&mut self, status: Option<&CredentialStatus>, now: Duration) {
+    fn tick(&mut self, status: Option<&CredentialStatus>, clock: &SystemClock) {
         let Some(status) = status else { return };
         let text = format!("{}: {}", status.phase, status.reason.as_deref().unwrap_or("at work"));
-        if self.spinner {
+        if self.common.json || self.common.quiet {
+            return;
+        }
+        let now = clock.monotonic();
+        if let Some(waits) = waits(status).filter(|waits| *waits != self.waits) {
+            self.clear();
+            println!("{}  it waits: {waits}", show::time(clock.now()));
+            (self.waits, self.spoken) = (waits, now);
+        } else if self.spinner {
             const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
             self.frame = (self.frame + 1) % FRAMES.len();
             print!("\r\x1b[K{} {}", FRAMES[self.frame], show::clip(&text, 100));
             let _ = std::io::stdout().flush();
-        } else if !self.common.json && !self.common.quiet && now >= self.spoken + QUIET {
+        } else if now >= self.spoken + QUIET {
             self.spoken = now;
             println!("{}", show::clip(&text, 160));
         }
@@ -125,6 +169,7 @@ impl<'a> Screen<'a> {
                 println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why");
             }
             Exit::Done => println!("`{id}` is settled with fresh keys; `rekeyd status {id}` shows them"),
+            Exit::Failed => println!("`{id}` is as it was: nothing begins; `rekeyd status {id}` shows it"),
             _ => println!("`{id}` needs a person; `rekeyd explain {id}` says what to do"),
         }
     }
@@ -133,7 +178,8 @@ impl<'a> Screen<'a> {
         self.clear();
         let id = self.credential;
         eprintln!(
-            "detached: the rotation of `{id}` goes on; `rekeyd status {id}` or `rekeyd history {id} --follow` shows it"
+            "detached: what was asked for goes on. `rekeyd history {id} --follow` shows what comes of it; until it is over \
+             `rekeyd rotate {id} --wait` follows it to its end"
         );
     }
 }

@@ -16,6 +16,7 @@ use tracing::info;
 
 use super::Daemon;
 use super::fleet_status::EmergencyStatus;
+use super::gates::GateStatus;
 use super::probing::Probing;
 use super::protocol::{Done, History, Refusal, ResumeFleet, RotateRequest, RotateScope, WishRequest};
 use super::report::{PlanStatus, Status};
@@ -180,7 +181,13 @@ async fn wish(
     if matches!(wish, Wish::Rotate { .. }) {
         daemon.metrics.triggered(Trigger::Command);
     }
-    answer(&daemon, daemon.engine.wish(&credential, wish).await)
+    let rotates = matches!(wish, Wish::Rotate { .. });
+    if let Err(error) = daemon.engine.wish(&credential, wish).await {
+        return answer(&daemon, Err(error));
+    }
+    let waits = if rotates { daemon.engine.barriers(&credential) } else { Vec::new() };
+    let waits = waits.iter().map(|gate| GateStatus::of(gate, &credential)).collect();
+    Json(Done { waits, ..Done::with(1) }).into_response()
 }
 
 fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
@@ -230,7 +237,7 @@ async fn rotate(
     }
     let taken = daemon.engine.wish_all(due_only, Trigger::Command, &reason, pass).await;
     let emergency = daemon.engine.emergency().filter(|_| pass.emergency).map(EmergencyStatus::from);
-    Json(Done { credentials: taken.asked, refused: taken.refused, emergency }).into_response()
+    Json(Done { refused: taken.refused, emergency, ..Done::with(taken.asked) }).into_response()
 }
 
 async fn reload(State(daemon): State<Arc<Daemon>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {

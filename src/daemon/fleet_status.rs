@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::HaltStatus;
 use crate::domain::Timestamp;
+use crate::domain::fleet::{Fleet, Progress};
 use crate::domain::names::CredentialId;
 use crate::engine::{Emergency, Engine};
 
@@ -38,6 +39,35 @@ pub struct FleetStatus {
     pub waiting: Vec<CredentialId>,
     /// The emergency that is under way.
     pub emergency: Option<EmergencyStatus>,
+    /// Rotations that failed and count towards a halt, the last one first.
+    #[serde(default)]
+    pub failed: Vec<FailedStatus>,
+}
+
+/// A rotation that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedStatus {
+    /// Whose.
+    pub credential: CredentialId,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: String,
+}
+
+impl FailedStatus {
+    fn all(fleet: &Fleet) -> Vec<Self> {
+        let counts = fleet.attempts.iter().filter(|(_, attempt)| !attempt.is_forgiven);
+        let failed = counts.filter_map(|(credential, attempt)| match &attempt.progress {
+            Progress::Failed { at, cause, .. } => {
+                Some(Self { credential: credential.clone(), at: *at, cause: cause.clone() })
+            }
+            _ => None,
+        });
+        let mut failed: Vec<Self> = failed.collect();
+        failed.sort_by_key(|failed| std::cmp::Reverse(failed.at));
+        failed
+    }
 }
 
 /// An emergency: exposed keys are being replaced.
@@ -81,6 +111,7 @@ impl FleetStatus {
             at_once: overview.at_once,
             waiting: view.waiting,
             emergency: engine.emergency().map(EmergencyStatus::from),
+            failed: FailedStatus::all(&view.fleet),
         }
     }
 }

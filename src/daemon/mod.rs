@@ -7,6 +7,7 @@
 pub mod assembly;
 pub mod control;
 pub mod fleet_status;
+pub mod gates;
 mod listen;
 pub mod notify;
 mod once;

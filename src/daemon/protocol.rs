@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fleet_status::EmergencyStatus;
+use super::gates::GateStatus;
 use crate::domain::event::{Entry, Wish};
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
@@ -59,6 +60,9 @@ pub struct Done {
     /// The emergency that is under way now.
     #[serde(default)]
     pub emergency: Option<EmergencyStatus>,
+    /// The closed gates before the one rotation that was asked for.
+    #[serde(default)]
+    pub waits: Vec<GateStatus>,
 }
 
 impl Done {

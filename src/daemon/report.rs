@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::fleet_status::FleetStatus;
+use super::gates::GateStatus;
 use crate::domain::names::{CredentialId, Role};
 use crate::domain::observation::Seen;
 use crate::domain::plan::{NextLook, Step, rotation_due};
@@ -118,6 +119,9 @@ pub struct CredentialStatus {
     pub last_ended_at: Option<Timestamp>,
     /// Why the last rotation turned back.
     pub turned_back: Option<String>,
+    /// Why a person asked for a rotation that has not begun.
+    #[serde(default)]
+    pub asked: Option<String>,
     /// When the last rotation succeeded.
     pub last_success_at: Option<Timestamp>,
 }
@@ -170,6 +174,7 @@ impl CredentialStatus {
             cause: None,
             last_ended_at: None,
             turned_back: None,
+            asked: None,
             last_success_at: None,
         };
         if let Some(record) = &view.record {
@@ -219,6 +224,7 @@ impl CredentialStatus {
         self.cause = record.trouble.first.as_ref().map(|failure| failure.cause.clone());
         self.last_ended_at = record.outcome.as_ref().map(|outcome| outcome.at);
         self.turned_back = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.clone());
+        self.asked = record.asked.as_ref().map(|asked| asked.reason.clone());
         self.last_success_at = record.succeeded_at;
     }
 
@@ -258,28 +264,9 @@ pub struct PlanStatus {
     pub unseen: Vec<String>,
 }
 
-/// One gate.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct GateStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether it is open.
-    pub open: bool,
-    /// Why.
-    pub why: String,
-    /// When it opens by itself.
-    pub opens_at: Option<Timestamp>,
-}
-
 impl PlanStatus {
     /// What a peek at `credential` saw, for people.
     pub fn of(credential: &CredentialId, peek: &Peek) -> Self {
-        let gate = |gate: &crate::domain::proof::Gate| GateStatus {
-            name: gate.name.to_owned(),
-            open: gate.open,
-            why: gate.why.clone(),
-            opens_at: gate.opens_at,
-        };
         let seen = &peek.observation;
         let unseen = [
             ("keys", seen.keys.failure()),
@@ -302,7 +289,7 @@ impl PlanStatus {
                 NextLook::At(at) => Some(at),
                 NextLook::Schedule => peek.tick,
             },
-            gates: peek.gates.iter().map(gate).collect(),
+            gates: peek.gates.iter().map(|gate| GateStatus::of(gate, credential)).collect(),
             unseen: unseen
                 .into_iter()
                 .filter_map(|(what, failure)| failure.map(|failure| format!("{what}: {failure}")))

@@ -63,6 +63,11 @@ pub enum Wish {
         #[serde(default)]
         pass: Pass,
     },
+    /// Take back what was asked by `Rotate`, before the rotation begins.
+    Withdraw {
+        /// Why, in the operator's words.
+        reason: String,
+    },
     /// Go back to the old keys during the soak.
     Restore {
         /// Why, in the operator's words.

@@ -108,6 +108,7 @@ fn tell_wish(wish: &Wish) -> String {
             };
             format!("a rotation is asked for ({}{passes}): {reason}", trigger.as_str())
         }
+        Wish::Withdraw { reason } => format!("the rotation that was asked for is withdrawn: {reason}"),
         Wish::Restore { reason } => format!("the old keys are asked back: {reason}"),
         Wish::Hold { until, reason } => {
             let until =

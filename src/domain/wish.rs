@@ -17,6 +17,7 @@ pub fn admit(record: Option<&Record>, wish: &Wish, now: Timestamp) -> Result<(),
     };
     match wish {
         Wish::Rotate { pass, .. } => admit_rotate(record, *pass, now),
+        Wish::Withdraw { .. } => admit_withdraw(record),
         Wish::Restore { .. } => admit_restore(record),
         Wish::Unhold if record.hold.is_none() => {
             Err(format!("it is not held, so there is nothing to lift: {}", see(record)))
@@ -47,6 +48,22 @@ fn admit_rotate(record: &Record, pass: Pass, now: Timestamp) -> Result<(), Strin
         }
         Stage::Settled { .. } => Ok(()),
         stage => Err(format!("a rotation is under way (`{}`): {}", stage.phase(), see(record))),
+    }
+}
+
+fn admit_withdraw(record: &Record) -> Result<(), String> {
+    match &record.stage {
+        Stage::Settled { .. } if record.asked.is_some() => Ok(()),
+        Stage::Settled { .. } => {
+            Err(format!("no rotation is asked for, so there is nothing to withdraw: {}", see(record)))
+        }
+        stage => Err(format!(
+            "the rotation has begun (`{}`), and half-way is no place to stop: `rekeyd restore {}` goes back once the \
+             fresh keys are delivered; {}",
+            stage.phase(),
+            record.credential,
+            see(record)
+        )),
     }
 }
 

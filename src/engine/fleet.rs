@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::barrier::{first_closed, turned_away, wait_for};
 use super::desk::{Hand, WishError};
 use super::{Engine, Unit, tell};
 use crate::domain::event::{Entry, Event};
 use crate::domain::fleet::{self, Candidate, Fleet, FleetEvent, Rules};
 use crate::domain::names::CredentialId;
-use crate::domain::plan::{NextLook, Plan, Reason, Step, window_end};
+use crate::domain::plan::{Plan, Step, window_end};
 use crate::domain::policy::Policy;
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
@@ -152,26 +153,13 @@ impl Engine {
     }
 
     fn turn_away(&self, unit: &Unit, record: &Record, gates: &[Gate], halted: bool, now: Timestamp) -> Plan {
-        let closed = gates.iter().find(|gate| !gate.open).expect("who is turned away stands before a gate");
         let id = &unit.policy.credential;
-        if closed.name == "maintenance window" {
+        if first_closed(gates).name == "maintenance window" {
             self.turnstile.leave(id);
         } else {
             self.turnstile.wait(id, urgency_of(&unit.policy, record));
         }
-        let mut plan = wait_for(
-            now,
-            "fleet",
-            format!("due, and the gate `{}` is closed: {}", closed.name, closed.why),
-            closed.opens_at,
-        );
-        if halted {
-            // Only a person ends the halt, and wakes whoever waits: until then nobody is asked for nothing.
-            plan.next_look = NextLook::Schedule;
-            plan.reason.person =
-                Some("`rekeyd status` shows why; `rekeyd resume --fleet` ends the halt".to_owned());
-        }
-        plan
+        turned_away(record, gates, halted, now)
     }
 
     /// Every gate before this credential may begin, for people: nothing is written.
@@ -303,12 +291,4 @@ pub(super) fn urgency_of(policy: &Policy, record: &Record) -> Urgency {
     let ends_at = window_end(policy, record.stage.in_use()).ok().flatten();
     let pass = record.asked.as_ref().map(|asked| asked.pass).unwrap_or_default();
     (!pass.emergency, ends_at.unwrap_or(Timestamp::MAX_UTC), policy.credential.clone())
-}
-
-/// Who is turned away asks again when the gate opens, or after a while; what lets it through wakes it sooner.
-fn wait_for(now: Timestamp, code: &'static str, text: String, opens_at: Option<Timestamp>) -> Plan {
-    let least = after(now, std::time::Duration::from_secs(30));
-    let most = after(now, std::time::Duration::from_hours(1));
-    let at = opens_at.unwrap_or(most).clamp(least, most);
-    Plan { step: Step::Rest, reason: Reason { code, text, person: None }, next_look: NextLook::At(at) }
 }

@@ -5,6 +5,7 @@
 //! wakes a walker carries no data, so waking twice is waking once.
 
 mod act;
+mod barrier;
 mod desk;
 mod fleet;
 mod forecast;

@@ -38,6 +38,7 @@ impl Engine {
         let observation = look(&unit, &mut hand, looks, self.clock.as_ref()).await;
         let now = self.clock.now();
         let plan = plan::plan(&unit.policy, hand.record.as_deref(), &observation, now);
+        let plan = self.foresee(&unit, hand.record.as_deref(), plan, now);
         let gates = self.gates(&unit, hand.record.as_deref(), &observation, now);
         let record = hand.record.map(std::sync::Arc::unwrap_or_clone);
         Some(Peek { plan, observation, record, gates, tick: (unit.next_tick)(now) })

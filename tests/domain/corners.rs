@@ -240,6 +240,7 @@ fn wishes_are_taken_where_they_make_sense() {
     let rotate =
         || Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() };
     let restore = || Wish::Restore { reason: "test".to_owned() };
+    let withdraw = || Wish::Withdraw { reason: "test".to_owned() };
     let mut nothing = world();
     assert!(nothing.wish(rotate()).unwrap_err().contains("nothing is known"));
     let check = |stage: Phase, wish: Wish, expected: &str| {
@@ -260,6 +261,11 @@ fn wishes_are_taken_where_they_make_sense() {
     let mut asked = at_phase(Phase::Settled);
     asked.wish(rotate()).unwrap();
     assert!(asked.wish(rotate()).unwrap_err().contains("already"));
+    asked.wish(withdraw()).unwrap();
+    assert_eq!(asked.record.as_ref().unwrap().asked, None);
+    asked.wish(rotate()).unwrap();
+    check(Phase::Settled, withdraw(), "no rotation is asked for");
+    check(Phase::Soaking, withdraw(), "the rotation has begun (`soaking`)");
     let mut halted = at_phase(Phase::Settled);
     halted.write(Event::Halted(HaltReason::CyclesExhausted { cycles: 3, cause: "x".to_owned() }));
     assert!(halted.wish(rotate()).unwrap_err().contains("cycles-exhausted"));

@@ -611,13 +611,14 @@ proptest! {
             if world.dice.one_in(odd) {
                 let wishes = [
                     Wish::Rotate { trigger: Trigger::Command, reason: "test".to_owned(), pass: Pass::default() },
+                    Wish::Withdraw { reason: "test".to_owned() },
                     Wish::Restore { reason: "test".to_owned() },
                     Wish::Hold { until: Some(after(world.now, Duration::from_hours(3))), reason: "test".to_owned() },
                     Wish::Unhold,
                     Wish::Resume,
                     Wish::Confirm,
                 ];
-                let one = usize::try_from(world.dice.roll() % 6).unwrap();
+                let one = usize::try_from(world.dice.roll() % 7).unwrap();
                 let taken = world.wish(wishes[one].clone()).is_ok();
                 if taken && wishes[one] == Wish::Confirm {
                     let newest = world.record.as_ref().unwrap().stage.newest().clone();

@@ -244,6 +244,40 @@ async fn a_person_who_means_it_passes_the_fuse_and_no_halt() {
 }
 
 #[tokio::test]
+async fn who_asks_is_told_what_it_waits_for_and_can_withdraw() {
+    let mut fleet = Fleet::new(4, 10);
+    fleet.rules = Rules { canary: false, fuse_rotations: 1, fuse_percent: 0, ..Rules::default() };
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    let (first, second) = (&fleet.outsides[0].0, &fleet.outsides[1].0);
+    let asked = |id: &CredentialId| engine.barriers(id).iter().map(|gate| gate.name).collect::<Vec<_>>();
+    assert_eq!(asked(first), ["due"], "nobody has asked");
+    let rotate =
+        || Wish::Rotate { trigger: Trigger::Command, reason: "drill".to_owned(), pass: Pass::default() };
+    for id in [first, second] {
+        engine.wish(id, rotate()).await.unwrap();
+        engine.quiet().await;
+    }
+    assert_eq!(fleet.begun().await, std::slice::from_ref(first));
+    assert_eq!(asked(first), [""; 0], "it has begun");
+    assert_eq!(asked(second), ["fuse"]);
+    let peek = engine.peek_at(second).await.unwrap();
+    assert_eq!(peek.plan.reason.code, "fleet");
+    let expected = "asked for, and the gate `fuse` is closed until ";
+    assert!(peek.plan.reason.text.starts_with(expected), "{}", peek.plan.reason.text);
+    engine.wish(second, Wish::Withdraw { reason: "not today".to_owned() }).await.unwrap();
+    engine.quiet().await;
+    assert_eq!(engine.fleet().waiting, []);
+    fleet.pass(Duration::from_hours(25));
+    fleet.turn(&engine).await;
+    assert_eq!(fleet.begun().await, std::slice::from_ref(first), "what is withdrawn does not begin");
+    assert!(matches!(
+        engine.wish(first, Wish::Withdraw { reason: "too late".to_owned() }).await,
+        Err(WishError::Refused { .. })
+    ));
+}
+
+#[tokio::test]
 async fn who_is_taken_out_of_the_configuration_holds_up_nobody() {
     let mut fleet = Fleet::new(3, 340);
     let engine = fleet.engine("one").await;

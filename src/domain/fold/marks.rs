@@ -192,6 +192,7 @@ fn wished(record: &mut Record, wish: &Wish, at: Timestamp) {
                 record.asked = Some(Asked { trigger: *trigger, reason: reason.clone(), pass });
             }
         }
+        Wish::Withdraw { .. } => record.asked = None,
         Wish::Restore { reason } => {
             record.restore = Some(reason.clone());
             record.halt = None;

@@ -38,6 +38,7 @@ samples! {
     /// Every wish.
     wishes: Wish {
         Wish::Rotate { .. } => [Wish::Rotate { trigger: Trigger::Command, reason: text(), pass: Pass { fuse: true, emergency: true } }],
+        Wish::Withdraw { .. } => [Wish::Withdraw { reason: text() }],
         Wish::Restore { .. } => [Wish::Restore { reason: text() }],
         Wish::Hold { .. } => [
             Wish::Hold { until: None, reason: text() },

@@ -110,6 +110,7 @@ fn wish(text: &str) -> Result<Wish, String> {
     let reason = "told in a story".to_owned();
     Ok(match text {
         "rotate" => Wish::Rotate { trigger: Trigger::Command, reason, pass: Pass::default() },
+        "withdraw" => Wish::Withdraw { reason },
         "restore" => Wish::Restore { reason },
         "hold" => Wish::Hold { until: None, reason },
         "unhold" => Wish::Unhold,

@@ -1,0 +1,119 @@
+//! `rotate`: one credential or many, and taking that back.
+
+use clap::Args;
+
+use super::ask::{follow, say};
+use super::client::Daemon;
+use super::{Common, Exit, rules};
+use crate::clock::{Clock, SystemClock};
+use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
+use crate::daemon::report::Status;
+use crate::domain::event::{Trigger, Wish};
+use crate::domain::fleet::Pass;
+use crate::domain::names::CredentialId;
+
+/// `rotate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rekeyd rotate acme-prod/dataplane --wait\n  rekeyd rotate --due\n  rekeyd rotate --withdraw acme-prod/dataplane\n  rekeyd rotate --all --reason exposed\n\n\
+The reason `exposed` declares an emergency: keys are replaced whatever their age and whether or not a maintenance \
+window is open. Every gate before a deletion holds, and so does the fuse unless --i-mean-it is given.\n\n\
+A rotation may have to wait: for the end of a halt of the fleet, a maintenance window, its share of the fleet, the fuse. \
+The answer says so, and what opens it. It waits until then, over restarts too, unless it is withdrawn."
+)]
+#[expect(clippy::struct_excessive_bools, reason = "one per flag of the command line")]
+pub(crate) struct Rotate {
+    /// Which credential, as `tenant/credential`.
+    #[arg(value_name = "T/C", required_unless_present_any = ["due", "all"], conflicts_with_all = ["due", "all"])]
+    credential: Option<CredentialId>,
+    /// Look at everything now and rotate what is due.
+    #[arg(long, conflicts_with = "all")]
+    due: bool,
+    /// Rotate everything, whatever its age.
+    #[arg(long)]
+    all: bool,
+    /// Why; it stands in the history. `exposed` declares an emergency.
+    #[arg(long, default_value = "asked for by command")]
+    reason: String,
+    /// Pass the fuse, which limits how many rotations begin in 24 hours. No gate before a deletion is passed.
+    #[arg(long)]
+    i_mean_it: bool,
+    /// Take back what was asked for; no rotation that has begun is stopped.
+    #[arg(long, requires = "credential", conflicts_with_all = ["due", "all", "i_mean_it", "wait"])]
+    withdraw: bool,
+    /// Follow the rotation until it is done, also one that is under way. Ctrl-C detaches; the rotation goes on.
+    #[arg(long, conflicts_with_all = ["due", "all"])]
+    wait: bool,
+}
+
+pub(super) async fn rotate(common: &Common, rotate: &Rotate) -> Exit {
+    let daemon = Daemon::of(common);
+    let pass = Pass::of(&rotate.reason, rotate.i_mean_it);
+    let Some(credential) = &rotate.credential else {
+        let scope = if rotate.all { RotateScope::All } else { RotateScope::Due };
+        return many(common, &daemon, scope, &rotate.reason, pass).await;
+    };
+    if rotate.withdraw {
+        return withdraw(common, &daemon, credential, &rotate.reason).await;
+    }
+    let wish = Wish::Rotate { trigger: Trigger::Command, reason: rotate.reason.clone(), pass };
+    follow(common, &daemon, credential, wish, rotate.wait).await
+}
+
+async fn many(common: &Common, daemon: &Daemon, scope: RotateScope, reason: &str, pass: Pass) -> Exit {
+    let request = RotateRequest { scope, reason: reason.to_owned(), pass };
+    let done = match daemon.post::<_, Done>("/v1/rotate", &request).await {
+        Ok(done) => done,
+        Err(exit) => return exit,
+    };
+    tell_many(common, &done, scope, pass);
+    if !common.json && !common.quiet {
+        // Who may begin is the fleet's to say, and a halt of it is no secret.
+        match daemon.get::<Status>("/v1/status").await {
+            Ok(status) => print!("{}{}", rules::halt(&status.fleet), rules::rules(&status.fleet, status.at)),
+            Err(exit) => return exit,
+        }
+    }
+    Exit::Done
+}
+
+fn tell_many(common: &Common, done: &Done, scope: RotateScope, pass: Pass) {
+    if common.json {
+        println!("{}", serde_json::to_string(done).expect("an answer is plain data"));
+        return;
+    }
+    for why in &done.refused {
+        eprintln!("rekeyd: not asked: {why}");
+    }
+    if common.quiet {
+        return;
+    }
+    let woken = scope == RotateScope::Due && pass == Pass::default();
+    let what = if woken { "were woken, and what is due rotates" } else { "are asked to rotate" };
+    println!("{} credentials {what}; `rekeyd status` shows them", done.credentials);
+    if done.emergency.is_some() && !pass.fuse {
+        println!("the fuse limits how many begin in 24 hours; `--i-mean-it` passes it");
+    }
+}
+
+/// What was asked for is taken back. A rotation that is due goes on being due.
+async fn withdraw(common: &Common, daemon: &Daemon, credential: &CredentialId, reason: &str) -> Exit {
+    let wish = Wish::Withdraw { reason: reason.to_owned() };
+    let request = WishRequest { credential: credential.clone(), wish };
+    if let Err(exit) = daemon.post::<_, Done>("/v1/wish", &request).await {
+        return exit;
+    }
+    let status = match daemon.get::<Status>("/v1/status").await {
+        Ok(status) => status,
+        Err(exit) => return exit,
+    };
+    let mine = status.credentials.iter().find(|status| status.credential == *credential);
+    let now = SystemClock::new().now();
+    let text = if mine.and_then(|status| status.due_at).is_some_and(|due| due <= now) {
+        format!("and it rotates all the same, since it is due: `rekeyd hold {credential}` stops that")
+    } else {
+        format!("nothing begins before it is due; `rekeyd status {credential}` shows when")
+    };
+    say(common, &format!("`{credential}`: the rotation that was asked for is withdrawn; {text}"));
+    Exit::Done
+}
