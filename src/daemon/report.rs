@@ -280,7 +280,7 @@ impl PlanStatus {
                 .as_ref()
                 .map_or_else(|| "unknown".to_owned(), |record| record.stage.phase().to_string()),
             step: peek.plan.step.name().to_owned(),
-            what: describe(&peek.plan.step),
+            what: describe(&peek.plan.step, peek.record.as_ref()),
             code: peek.plan.reason.code.to_owned(),
             reason: peek.plan.reason.text.clone(),
             person: peek.plan.reason.person.clone(),
@@ -299,9 +299,11 @@ impl PlanStatus {
 }
 
 /// A step in words, as something that would be done.
-fn describe(step: &Step) -> String {
+fn describe(step: &Step, record: Option<&Record>) -> String {
+    let is_back = record.is_some_and(|record| record.turned_back.is_some());
     match step {
         Step::Rest => "nothing".to_owned(),
+        Step::Note(event) if is_back => format!("write down: {}", story::tell_back(event)),
         Step::Note(event) => format!("write down: {}", story::tell(event)),
         Step::Begin { generation, .. } => format!("begin the rotation to generation {generation}"),
         Step::Create { role, name } => format!("create the `{role}` key `{name}` at the issuer"),

@@ -115,7 +115,7 @@ impl std::fmt::Display for Permit {
         match self {
             Self::Retire(proof) => write!(
                 f,
-                "evidence grade {} for the successor since {}: {}; the old `{}` key goes",
+                "evidence grade {} for the keys in use since {}: {}; the `{}` key that they replaced goes",
                 u8::from(proof.evidence.grade),
                 proof.evidence.reached_at.format("%Y-%m-%dT%H:%M:%SZ"),
                 proof.evidence.basis.as_str(),
@@ -180,7 +180,7 @@ pub fn retire_gates(
     };
     let mut gates = common_gates(policy, record, observation, &retirement.evidence, now);
     let Some(key) = retirement.old.get(&role) else {
-        gates.push(gate("old key", false, format!("there is no old `{role}` key")));
+        gates.push(gate("old key", false, format!("no `{role}` key is to be retired")));
         return gates;
     };
     let ours = key.name.is_of(&record.credential) || policy.retire_foreign;
@@ -191,8 +191,8 @@ pub fn retire_gates(
         "exclusion",
         retirement.exclusion_failed.is_none(),
         match &retirement.exclusion_failed {
-            None => "the consumer has not failed without an old key".to_owned(),
-            Some(detail) => format!("the consumer failed without an old key: {detail}"),
+            None => "the consumer has not failed without a retired key".to_owned(),
+            Some(detail) => format!("the consumer failed without a retired key: {detail}"),
         },
     ));
     if let Some(gone) = retirement.last_gone_at {

@@ -1,9 +1,12 @@
 //! Events in words, for the log, the history and the progress of a command.
 
+use std::collections::BTreeSet;
+
 use super::Timestamp;
-use super::event::{Event, Wish};
+use super::event::{Entry, Event, Wish};
 use super::evidence::Baseline;
 use super::fleet::FleetEvent;
+use super::names::CredentialId;
 use super::observation::{Status, Verdict};
 
 /// One event as a sentence that reads alone.
@@ -74,6 +77,52 @@ pub fn tell(event: &Event) -> String {
         }
         Event::Halted(reason) => format!("halted: {reason}"),
         Event::Fleet(event) => tell_fleet(event),
+    }
+}
+
+/// Tells entry after entry, in the order of the journal: once a rotation has turned back, the old keys are in use and the
+/// fresh ones go.
+#[derive(Debug, Clone, Default)]
+pub struct Teller {
+    turned_back: BTreeSet<CredentialId>,
+}
+
+impl Teller {
+    /// The next entry as a sentence.
+    pub fn tell(&mut self, entry: &Entry) -> String {
+        let id = &entry.credential;
+        match &entry.event {
+            Event::TurnedBack { .. } | Event::SameSecret { .. } => {
+                self.turned_back.insert(id.clone());
+            }
+            Event::Begun { .. } | Event::Adopted { .. } => {
+                self.turned_back.remove(id);
+            }
+            _ => {}
+        }
+        let text = if self.turned_back.contains(id) { tell_back(&entry.event) } else { tell(&entry.event) };
+        if entry.event == Event::Completed {
+            self.turned_back.remove(id);
+        }
+        text
+    }
+}
+
+/// One event of a rotation that has turned back.
+pub fn tell_back(event: &Event) -> String {
+    match event {
+        Event::Delivered { .. } => "the consumer accepted the old keys again".to_owned(),
+        Event::Works { basis } => format!("the consumer works with every old key: {}", basis.as_str()),
+        Event::Proven { evidence } => format!(
+            "the consumer is proven to work with the old keys (evidence {}): {}",
+            u8::from(evidence.grade),
+            evidence.basis.as_str()
+        ),
+        Event::RetireBegun => "the soak is over and every gate is open: the fresh keys go".to_owned(),
+        Event::Left { role, name } => format!("the fresh `{role}` key `{name}` stays at the issuer"),
+        Event::ExclusionFailed { detail } => format!("the consumer fails without the fresh key: {detail}"),
+        Event::Completed => "the rotation is over, and the old keys stay in use".to_owned(),
+        event => tell(event),
     }
 }
 

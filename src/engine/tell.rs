@@ -30,7 +30,11 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
     let id = &entry.credential;
     let rotation = record.rotation.as_ref().map_or("", |rotation| rotation.id.0.as_str());
     let phase = record.phase().as_str();
-    let text = story::tell(&entry.event);
+    let text = if has_turned_back(entry, record) {
+        story::tell_back(&entry.event)
+    } else {
+        story::tell(&entry.event)
+    };
     let name = entry.event.name();
     match &entry.event {
         Event::Halted(reason) => {
@@ -53,6 +57,12 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
         }
         _ => info!(rotation, phase, event = name, "`{id}`: {text}"),
     }
+}
+
+/// Whether the event is one of a rotation that has turned back, or the end of one.
+fn has_turned_back(entry: &Entry, record: &Record) -> bool {
+    let ended = record.outcome.as_ref().filter(|_| entry.event == Event::Completed);
+    record.turned_back.is_some() || ended.is_some_and(|outcome| outcome.turned_back.is_some())
 }
 
 /// One event of the fleet, in the log.

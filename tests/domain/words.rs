@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
 use rekeyd::domain::evidence::{Baseline, Basis, Evidence, Grade};
 use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::Pass;
@@ -11,7 +11,7 @@ use rekeyd::domain::key::{Key, KeySet};
 use rekeyd::domain::names::{KeyId, KeyName, Role, RotationId};
 use rekeyd::domain::observation::{Seen, Verdict};
 use rekeyd::domain::stage::Phase;
-use rekeyd::domain::story::tell;
+use rekeyd::domain::story::{Teller, tell};
 
 use super::{at, credential, policy};
 
@@ -128,6 +128,7 @@ fn every_event_is_told() {
             Wish::Rotate { trigger: Trigger::Signal, reason: reason(), pass: Pass::default() },
             "(signal): drill",
         ),
+        (Wish::Withdraw { reason: reason() }, "is withdrawn: drill"),
         (Wish::Restore { reason: reason() }, "asked back: drill"),
         (Wish::Hold { until: None, reason: reason() }, "until it is lifted: drill"),
         (Wish::Hold { until: Some(retry_at), reason: reason() }, "until 2026-01-01T00:00:05Z"),
@@ -138,6 +139,29 @@ fn every_event_is_told() {
     for (wish, expected) in wishes {
         check(Event::Wished(wish), expected);
     }
+}
+
+#[test]
+fn a_rotation_that_turned_back_is_told_with_the_sets_swapped() {
+    let mut teller = Teller::default();
+    let mut check = |event: Event, expected: &str| {
+        let credential = "acme/dataplane".parse().unwrap();
+        let entry = Entry { sequence: 1, at: at("2026-01-01T00:00:00Z"), credential, event };
+        let text = teller.tell(&entry);
+        assert!(text.contains(expected), "{}: {text}", entry.event.name());
+    };
+    let works = || Event::Works { basis: Basis::Report };
+    check(works(), "with every fresh key");
+    check(Event::RetireBegun, "the old keys go");
+    check(Event::TurnedBack { why: "drill".to_owned(), baseline: Baseline::default() }, "turns back");
+    check(works(), "with every old key");
+    check(Event::Delivered { upstream_at: None }, "the old keys again");
+    check(Event::RetireBegun, "the fresh keys go");
+    check(Event::ExclusionFailed { detail: "drill".to_owned() }, "without the fresh key");
+    check(Event::Left { role: Role::Cirt, name: name("fresh") }, "the fresh `cirt` key");
+    check(Event::Moving, "under way");
+    check(Event::Completed, "the old keys stay in use");
+    check(works(), "with every fresh key");
 }
 
 #[test]

@@ -114,7 +114,7 @@ async fn the_canary_goes_first_and_alone_until_it_has_soaked() {
     assert_eq!(begun(&fleet)[0], canary);
     let told = text(&fleet.ask(&["history"]));
     assert!(told.contains(&format!("the fleet lets `{canary}/dataplane` begin")), "{told}");
-    assert!(told.contains("is asked for: evidence grade 5 for the successor since"), "{told}");
+    assert!(told.contains("is asked for: evidence grade 5 for the keys in use since"), "{told}");
     fleet.assert_clean();
 }
 

@@ -135,9 +135,14 @@ impl Scene {
     /// What happened since it was last asked. What repeats itself is told once, and how often.
     pub(crate) fn told(&mut self) -> String {
         let mut text = String::new();
-        let entries = &self.world.journal[self.told.min(self.world.journal.len())..];
+        let (before, entries) = self.world.journal.split_at(self.told.min(self.world.journal.len()));
+        let mut teller = story::Teller::default();
+        for entry in before {
+            teller.tell(entry);
+        }
         let mut alike: Option<Alike> = None;
         for (index, entry) in entries.iter().enumerate() {
+            let words = teller.tell(entry);
             let told = gist(&entry.event);
             if let Some(alike) = alike.as_mut().filter(|alike| alike.told == told) {
                 alike.times += 1;
@@ -154,8 +159,7 @@ impl Scene {
                 continue;
             }
             close(&mut text, alike.take());
-            writeln!(text, "    {} {}", stamp(entry.at), short(&story::tell(&entry.event)))
-                .expect("a string takes all");
+            writeln!(text, "    {} {}", stamp(entry.at), short(&words)).expect("a string takes all");
             if let Event::Halted(reason) = &entry.event {
                 let remedy = short(&reason.remedy(&entry.credential));
                 writeln!(text, "    {:19} what to do: {remedy}", "").expect("a string takes all");

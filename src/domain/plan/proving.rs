@@ -35,7 +35,8 @@ pub(super) fn works(
             return Plan::rest(NextLook::At(next), "proving", text);
         }
     }
-    let text = format!("the consumer works: every fresh key is tried, proof {} of {needed}", count + 1);
+    let text =
+        format!("the consumer works: every key that it was given is tried, proof {} of {needed}", count + 1);
     Plan::go(Step::Confirm { keys: keys.clone(), basis }, "confirm", text)
 }
 

@@ -192,7 +192,7 @@ fn delete(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, role: Role, ke
             Plan::go(Step::Delete { role, key: key.clone(), permit }, "delete", text)
         }
         Err(gates) => before_deleting(sight, fresh, gates)
-            .unwrap_or_else(|| sight.poll("gate", format!("no permit for the old `{role}` key"))),
+            .unwrap_or_else(|| sight.poll("gate", format!("no permit to delete the `{role}` key"))),
     }
 }
 
@@ -259,7 +259,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         return Some(Plan::halt(HaltReason::ConsumerChanged { deployed_at }));
     }
     if !retirement.proven_since {
-        return Some(renew(sight, fresh, "an old key has just gone"));
+        return Some(renew(sight, fresh, "a retired key has just gone"));
     }
     let tokens_dead = after(gone, sight.policy.token_life);
     let watched = sight.record.renewals >= renewals_since_gone(sight.policy, sight.policy.token_life);
@@ -289,7 +289,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
             }
         }
         // A run that is under way began before the key was gone for long enough, or is somebody else's.
-        let text = "with the old key gone, the consumer is deployed again";
+        let text = "with the retired key gone, the consumer is deployed again";
         return Some(busy(sight).unwrap_or_else(|| forward::provision(sight, text)));
     };
     Some(match judge(sight.policy, watch, sight.observation, sight.now) {
@@ -311,7 +311,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
 
 fn excluded(sight: &Sight<'_>, basis: Basis) -> Plan {
     let evidence = Evidence::seen(Grade::Excluded, basis, sight.observation, sight.now);
-    Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the old key")
+    Plan::note(Event::Proven { evidence }, "excluded", "the consumer deploys without the retired key")
 }
 
 /// The consumer cannot do without the old key: it is given the fresh credential once more, and a person is called.
@@ -321,7 +321,11 @@ fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, 
     if retirement.redelivered || give_up {
         return Plan::halt(HaltReason::ExclusionFailed { detail: detail.to_owned() });
     }
-    Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", "the consumer fails without the old key")
+    Plan::go(
+        Step::Deliver { keys: fresh.clone() },
+        "deliver-again",
+        "the consumer fails without the retired key",
+    )
 }
 
 /// Somebody else deployed the consumer, and a person said that it is to be given the set in use again.
@@ -340,7 +344,7 @@ fn deliver_again(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
 /// Nothing is left of the old set: the keys in use are tried once more, and that was it.
 fn finish(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Plan {
     if retirement.last_gone_at.is_some() && !retirement.proven_since {
-        return renew(sight, fresh, "the last old key has just gone");
+        return renew(sight, fresh, "the last retired key has just gone");
     }
-    Plan::note(Event::Completed, "done", "nothing is left of the old keys")
+    Plan::note(Event::Completed, "done", "nothing is left of the retired keys")
 }
