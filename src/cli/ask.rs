@@ -1,10 +1,12 @@
 //! Commands that ask something of the running daemon.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use super::client::Daemon;
 use super::tell::One;
-use super::{Common, Exit, fail, watch};
+use super::{Common, Exit, fail, show, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{Done, ResumeFleet, WishRequest};
 use crate::domain::after;
@@ -28,16 +30,23 @@ pub(crate) struct Resume {
     reason: String,
 }
 
-/// A credential and a reason.
+/// `restore`.
 #[derive(Debug, Args)]
-pub(crate) struct WithReason {
+#[command(
+    after_help = "Example:\n  rekeyd restore acme-prod/dataplane --reason \"the data plane misbehaves\" --wait\n\n\
+Possible from the delivery of the fresh keys to the end of their soak. The old keys are delivered again and proven like any \
+others; then the fresh ones soak and are retired. It counts as a failed rotation, since a person saw that the consumer does \
+not do well with the fresh keys: where no rotation of this release went well before it, or more than `halt-percent` failed \
+in a week, the fleet halts, and nothing else begins until `rekeyd resume --fleet`."
+)]
+pub(crate) struct Restore {
     /// Which credential, as `tenant/credential`.
     #[arg(value_name = "T/C")]
     credential: CredentialId,
     /// Why; it stands in the history.
     #[arg(long, default_value = "asked for by command")]
     reason: String,
-    /// Follow until it is done. Ctrl-C detaches.
+    /// Follow until it is done. Ctrl-C detaches; the way back goes on.
     #[arg(long)]
     wait: bool,
 }
@@ -52,8 +61,20 @@ pub(crate) struct Hold {
     #[arg(long, default_value = "asked for by command")]
     reason: String,
     /// For how long, for example `"3 days"`; until it is lifted if left out.
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = lasting)]
     duration: Option<std::time::Duration>,
+}
+
+/// A time to hold for.
+fn lasting(text: &str) -> Result<std::time::Duration, String> {
+    const EXPECTED: &str = "expected a time like `3 days`, `12 h` or `1 h 30 min`";
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err(format!(
+            "it would be over at once: {EXPECTED}, or leave `--for` out to hold until it is lifted"
+        )),
+        Ok(time) => Ok(time),
+        Err(problem) => Err(format!("{problem}: {EXPECTED}")),
+    }
 }
 
 pub(super) async fn resume(common: &Common, resume: &Resume) -> Exit {
@@ -71,7 +92,7 @@ pub(super) async fn resume(common: &Common, resume: &Resume) -> Exit {
     }
 }
 
-pub(super) async fn restore(common: &Common, restore: &WithReason) -> Exit {
+pub(super) async fn restore(common: &Common, restore: &Restore) -> Exit {
     let wish = Wish::Restore { reason: restore.reason.clone() };
     follow(common, &Daemon::of(common), &restore.credential, wish, restore.wait).await
 }
@@ -89,7 +110,7 @@ pub(super) async fn plain(common: &Common, one: &One, wish: Wish) -> Exit {
 pub(super) async fn reload(common: &Common) -> Exit {
     match Daemon::of(common).post::<_, Done>("/v1/reload", &()).await {
         Ok(done) => {
-            say(common, &format!("reloaded: {} credentials", done.credentials));
+            say(common, &format!("reloaded: {}", show::many(done.credentials, "credential", "credentials")));
             Exit::Done
         }
         Err(exit) => exit,
@@ -104,8 +125,8 @@ pub(super) async fn follow(
     wish: Wish,
     wait: bool,
 ) -> Exit {
-    let from = match watch::last_sequence(daemon, credential).await {
-        Ok(from) => from,
+    let past = match watch::past(daemon, credential).await {
+        Ok(past) => past,
         Err(exit) => return exit,
     };
     let request = WishRequest { credential: credential.clone(), wish };
@@ -115,7 +136,7 @@ pub(super) async fn follow(
             if !common.quiet && !common.json {
                 eprintln!("rekeyd: {}; it is followed", refusal.error);
             }
-            return watch::watch(common, daemon, credential, from).await;
+            return watch::watch(common, daemon, credential, past).await;
         }
         Ok(Err(refusal)) => return fail(Exit::of_refusal(refusal.exit), &refusal.error),
         Err(exit) => return exit,
@@ -123,28 +144,38 @@ pub(super) async fn follow(
     if !(wait && common.json) {
         say_taken(common, credential, &request.wish, &done, wait);
     }
-    if wait { watch::watch(common, daemon, credential, from).await } else { Exit::Done }
+    if wait { watch::watch(common, daemon, credential, past).await } else { Exit::Done }
 }
 
 /// What was asked for is written down: what comes now, or what stands before it.
 fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Done, wait: bool) {
-    let rotates = matches!(wish, Wish::Rotate { .. });
-    let text = if done.waits.is_empty() {
-        format!("`{credential}`: it is written down; `rekeyd status {credential}` shows what comes of it")
+    let mut text = format!("`{credential}`: it is written down");
+    if done.waits.is_empty() {
+        write!(text, "; `rekeyd status {credential}` shows what comes of it").expect("a string takes all");
     } else {
-        let waits = done.waits.iter().map(|gate| format!("\n  {}: {}", gate.name, gate.sentence()));
-        format!("`{credential}`: it is written down, and waits for{}", waits.collect::<String>())
-    };
-    let follow =
-        if wait { String::new() } else { format!("`rekeyd rotate {credential} --wait` follows it, ") };
-    let ends = format!("\n{follow}`rekeyd rotate --withdraw {credential}` takes it back until it begins");
-    let text = if rotates && !done.waits.is_empty() { text + &ends } else { text };
+        text.push_str(", and waits for");
+        for gate in &done.waits {
+            write!(text, "\n  {}: {}", gate.name, gate.sentence()).expect("a string takes all");
+        }
+        let follow =
+            if wait { String::new() } else { format!("`rekeyd rotate {credential} --wait` follows it, ") };
+        let ends = format!("\n{follow}`rekeyd rotate --withdraw {credential}` takes it back until it begins");
+        text.push_str(&ends);
+    }
+    if matches!(wish, Wish::Restore { .. }) {
+        text.push_str(RESTORED);
+    }
     if common.json {
         println!("{}", serde_json::json!({ "message": text, "waits": done.waits }));
     } else if !common.quiet {
         println!("{text}");
     }
 }
+
+/// What a person who goes back ought to know.
+const RESTORED: &str = "\nthe old keys are delivered again and proven; then the fresh ones soak and are retired. It counts \
+    as a failed rotation: where no rotation of this release went well before it, or too many failed in a week, the \
+    fleet halts and nothing else begins until `rekeyd resume --fleet`";
 
 pub(super) fn say(common: &Common, text: &str) {
     if common.json {

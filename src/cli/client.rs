@@ -13,7 +13,8 @@ use crate::http::local::{Local, LocalError};
 /// A connection to the control socket.
 pub(super) struct Daemon {
     local: Local,
-    path: PathBuf,
+    /// Where it is.
+    pub(super) path: PathBuf,
     /// The configuration that should have said where the socket is, and is not there.
     guessed: Option<PathBuf>,
 }
@@ -76,6 +77,12 @@ impl Daemon {
         self.read(answer)
     }
 
+    /// The process that listens on the socket.
+    pub(super) async fn process(&self) -> Option<i32> {
+        let stream = tokio::net::UnixStream::connect(&self.path).await.ok()?;
+        stream.peer_cred().ok()?.pid()
+    }
+
     /// Whether a daemon answers.
     pub(super) async fn is_up(&self) -> bool {
         self.local.get("/v1/status").await.is_ok()
@@ -117,7 +124,8 @@ impl Daemon {
                 Exit::Unavailable,
                 format!(
                     "no daemon answers on `{path}`, so nothing was asked and nothing changes: \
-                     `systemctl status rekeyd` says whether it runs, `rekeyd diagnose` what is in its way"
+                     `rekeyd run` starts one, where systemd does `systemctl status rekeyd` says whether it runs, and \
+                     `rekeyd diagnose` what is in its way"
                 ),
             ),
             LocalError::Other(text) => (

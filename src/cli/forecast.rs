@@ -47,9 +47,6 @@ pub(super) async fn forecast(common: &Common, asked: &Forecasting) -> Exit {
     } else if common.json {
         println!("{}", serde_json::to_string_pretty(&forecast).expect("a forecast is plain data"));
     } else if !common.quiet {
-        if !up {
-            println!("no daemon answers: this is what the journal says");
-        }
         print!("{}", text(&forecast));
     }
     if needs_person(&forecast) { Exit::Person } else { Exit::Done }

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod diagnose;
 mod forecast;
+mod mistakes;
 mod offline;
 mod pages;
 mod probe;
@@ -24,7 +25,8 @@ mod examples_tests;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +180,7 @@ enum Verb {
     /// Ask the running daemon to rotate.
     Rotate(rotate::Rotate),
     /// Go back to the old keys during the soak.
-    Restore(ask::WithReason),
+    Restore(ask::Restore),
     /// Forbid rotation and retirement of a credential.
     Hold(ask::Hold),
     /// Lift a hold.
@@ -204,18 +206,15 @@ enum Verb {
 
 /// Reads the command line and does what it says.
 pub fn main() -> Exit {
-    let command = match Command::try_parse() {
+    let read = Command::command().try_get_matches();
+    let command = read.and_then(|matches| {
+        let command = Command::from_arg_matches(&matches)?;
+        remember(&command, &matches);
+        Ok(command)
+    });
+    let command = match command {
         Ok(command) => command,
-        Err(problem) => {
-            // Help and version are no mistakes. A predicate must not take a typing error for a verdict.
-            let predicate = std::env::args().nth(1).is_some_and(|verb| verb == "needs-rotation");
-            let _ = problem.print();
-            return match problem.use_stderr() {
-                false => Exit::Done,
-                true if predicate => Exit::Unknown,
-                true => Exit::Usage,
-            };
-        }
+        Err(problem) => return refused(problem),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -225,6 +224,35 @@ pub fn main() -> Exit {
     // What hangs in a blocking call must not keep the process.
     runtime.shutdown_background();
     exit
+}
+
+/// What cannot be read, and what is no mistake: help and version.
+fn refused(mut problem: clap::Error) -> Exit {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_mistake = problem.use_stderr();
+    if is_mistake {
+        mistakes::explain(&mut problem, &words);
+    }
+    let _ = problem.print();
+    // A predicate must not take a typing error for a verdict.
+    let is_predicate = words.get(1).is_some_and(|verb| verb == "needs-rotation");
+    match is_mistake {
+        false => Exit::Done,
+        true if is_predicate => Exit::Unknown,
+        true => Exit::Usage,
+    }
+}
+
+/// What the person said where the daemon is, for the commands that are shown to people.
+fn remember(command: &Command, matches: &clap::ArgMatches) {
+    let is_of_tables = matches!(command.verb, Verb::Completions(_) | Verb::Man(_) | Verb::Schema(_));
+    if command.common.json || is_of_tables {
+        return;
+    }
+    let is_said = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let config = is_said("config").then_some(command.common.config.as_path());
+    let socket = command.common.socket.as_deref().filter(|_| is_said("socket"));
+    out::remember(config, socket);
 }
 
 async fn dispatch(command: Command) -> Exit {

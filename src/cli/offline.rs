@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::client::Daemon as Client;
 use super::{Common, Exit, Which, check, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Daemon;
@@ -19,6 +20,17 @@ use crate::journal::memory::MemoryJournal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::metrics::Metrics;
 use crate::ports::{Journal, JournalError};
+
+/// Says on stderr that nobody answers, and what is told instead.
+fn notice(common: &Common) {
+    if !common.quiet {
+        let path = Client::of(common).path;
+        let path = path.display();
+        eprintln!(
+            "rekeyd: no daemon answers on `{path}`: what follows rests on the journal; `rekeyd run` starts one"
+        );
+    }
+}
 
 /// The journal of the configured daemon, read-only; an empty one where there is none yet.
 fn journal(daemon: &Daemon) -> Result<Arc<dyn Journal>, Exit> {
@@ -69,7 +81,9 @@ pub(super) async fn views(common: &Common) -> Result<Vec<View>, Exit> {
 }
 
 pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
-    let mut status = Status::of(&*engine(common).await?, SystemClock::new().now());
+    let engine = engine(common).await?;
+    notice(common);
+    let mut status = Status::of(&engine, SystemClock::new().now());
     status.daemon = String::new();
     Ok(status)
 }
@@ -82,6 +96,7 @@ fn meant(engine: &Engine, which: &Which) -> Vec<CredentialId> {
 
 pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
     let engine = engine(common).await?;
+    notice(common);
     let mut plans = Vec::new();
     for id in meant(&engine, which) {
         plans.extend(engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)));
@@ -91,6 +106,7 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
     let engine = engine(common).await?;
+    notice(common);
     let mut probed = Vec::new();
     for id in meant(&engine, which) {
         probed.extend(engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)));
@@ -99,13 +115,17 @@ pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>
 }
 
 pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Forecast, Exit> {
-    Ok(engine(common).await?.forecast(until))
+    let engine = engine(common).await?;
+    notice(common);
+    Ok(engine.forecast(until))
 }
 
 pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {
     let daemon = check::load_daemon(common)?;
     let entries = journal(&daemon)?.read(None, after).await;
-    entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))
+    let entries = entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))?;
+    notice(common);
+    Ok(entries)
 }
 
 pub(super) async fn verify(common: &Common) -> Result<u64, Exit> {

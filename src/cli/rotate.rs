@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::ask::{follow, say};
 use super::client::Daemon;
-use super::{Common, Exit, rules};
+use super::{Common, Exit, rules, show};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
 use crate::daemon::report::Status;
@@ -89,8 +89,9 @@ fn tell_many(common: &Common, done: &Done, scope: RotateScope, pass: Pass) {
         return;
     }
     let woken = scope == RotateScope::Due && pass == Pass::default();
-    let what = if woken { "were woken, and what is due rotates" } else { "are asked to rotate" };
-    println!("{} credentials {what}; `rekeyd status` shows them", done.credentials);
+    let what = if woken { "woken, and what is due rotates" } else { "asked to rotate" };
+    let credentials = show::many(done.credentials, "credential is", "credentials are");
+    println!("{credentials} {what}; `rekeyd status` shows more");
     if done.emergency.is_some() && !pass.fuse {
         println!("the fuse limits how many begin in 24 hours; `--i-mean-it` passes it");
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::client::Daemon;
 use super::{Common, Exit, check, fail};
 use crate::daemon::triggers::Signals;
 use crate::daemon::{self, Fatal, Options};
@@ -47,7 +48,21 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
                 Fatal::Person(_) => Exit::Person,
                 Fatal::Other(_) => Exit::Failed,
             };
-            fail(exit, &format!("{problem}; nothing runs: `rekeyd diagnose` looks at what is in its way"))
+            let advice = beside(common, run.once).await;
+            let advice = advice.as_deref().unwrap_or("`rekeyd diagnose` looks at what is in its way");
+            fail(exit, &format!("{problem}; nothing runs: {advice}"))
         }
     }
+}
+
+/// What to do where another daemon runs already, and which it is.
+async fn beside(common: &Common, once: bool) -> Option<String> {
+    let daemon = Daemon::of(common);
+    let process = daemon.process().await?;
+    let what = if once {
+        "a round of one's own is for where none runs, and `rekeyd rotate --due` has this one look at everything now"
+    } else {
+        "`rekeyd status` shows what it does, and `rekeyd reload` has it read its configuration again"
+    };
+    Some(format!("the daemon of process {process} runs and answers on `{}`: {what}", daemon.path.display()))
 }

@@ -1,5 +1,7 @@
 //! How things look on a terminal.
 
+use std::fmt::Display;
+
 use crate::daemon::gates::GateStatus;
 use crate::daemon::report::{CredentialStatus, PlanStatus};
 use crate::domain::Timestamp;
@@ -7,6 +9,12 @@ use crate::domain::Timestamp;
 /// An instant, UTC, to the second.
 pub(super) fn time(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// So many of a thing.
+pub(super) fn many<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, more: &str) -> String {
+    let thing = if count == N::from(1) { one } else { more };
+    format!("{count} {thing}")
 }
 
 fn day(at: Option<Timestamp>) -> String {

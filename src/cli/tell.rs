@@ -11,7 +11,7 @@ use crate::daemon::{assembly, protocol};
 use crate::domain::names::CredentialId;
 use crate::domain::spelling;
 use crate::domain::stage::Stage;
-use crate::domain::story;
+use crate::domain::story::Teller;
 
 /// One credential.
 #[derive(Debug, Args)]
@@ -63,9 +63,6 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
     if common.json {
         println!("{}", serde_json::to_string_pretty(&status).expect("a status is plain data"));
     } else if !common.quiet {
-        if !up {
-            println!("no daemon answers: this is what the journal says");
-        }
         let halt = rules::halt(&status.fleet);
         if !halt.is_empty() {
             println!("{halt}");
@@ -170,13 +167,14 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
     let daemon = Daemon::of(common);
     let up = daemon.is_up().await;
     if !up && history.follow {
-        let text = "no daemon answers, so there is nothing to follow; `systemctl status rekeyd` says whether it runs, \
-                    and `rekeyd history` without --follow prints what the journal holds";
+        let text = "no daemon answers, so there is nothing to follow: `rekeyd run` starts one, and where systemd does \
+                    `systemctl status rekeyd` says whether it runs; `rekeyd history` prints what the journal holds";
         return fail(Exit::Unavailable, text);
     }
     let clock = SystemClock::new();
     let mut after = 0;
     let mut printed = false;
+    let mut teller = Teller::default();
     loop {
         let path = format!("/v1/history?after={after}");
         let entries = if up {
@@ -191,6 +189,7 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
         let more = up && !entries.is_empty();
         for entry in entries {
             after = entry.sequence;
+            let told = teller.tell(&entry);
             if !history.which.matches(&entry.credential) {
                 continue;
             }
@@ -198,12 +197,7 @@ pub(super) async fn history(common: &Common, history: &History) -> Exit {
             if common.json {
                 println!("{}", serde_json::to_string(&entry).expect("an entry is plain data"));
             } else {
-                println!(
-                    "{}  {:<24}  {}",
-                    show::time(entry.at),
-                    entry.credential.to_string(),
-                    story::tell(&entry.event)
-                );
+                println!("{}  {:<24}  {}", show::time(entry.at), entry.credential.to_string(), told);
             }
         }
         if !more && !history.follow {
@@ -278,7 +272,7 @@ pub(super) async fn audit(common: &Common, Audit::Verify: &Audit) -> Exit {
             } else if !common.quiet {
                 let text = match entries {
                     0 => "the journal is empty: there is nothing to verify yet; the daemon writes it, `rekeyd run`".to_owned(),
-                    many => format!("the hash chain is whole: {many} entries"),
+                    many => format!("the hash chain is whole: {}", show::many(many, "entry", "entries")),
                 };
                 println!("{text}");
             }

@@ -12,7 +12,7 @@ use crate::daemon::protocol::History;
 use crate::daemon::report::{CredentialStatus, Status};
 use crate::domain::event::{Entry, Event, Wish};
 use crate::domain::names::CredentialId;
-use crate::domain::story;
+use crate::domain::story::Teller;
 
 /// Between two looks at the daemon.
 const POLL: Duration = Duration::from_millis(400);
@@ -20,10 +20,28 @@ const POLL: Duration = Duration::from_millis(400);
 /// Without a terminal a line is printed at least this often, so that nobody thinks that it hangs.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// The sequence number of the credential's last entry.
-pub(super) async fn last_sequence(daemon: &Daemon, credential: &CredentialId) -> Result<u64, Exit> {
-    let history: History = daemon.get(&format!("/v1/history?credential={credential}")).await?;
-    Ok(history.entries.last().map_or(0, |entry| entry.sequence))
+/// What has happened so far.
+pub(super) struct Past {
+    /// The number of the last entry.
+    sequence: u64,
+    /// How what comes next is told.
+    teller: Teller,
+}
+
+/// What has happened to the credential so far.
+pub(super) async fn past(daemon: &Daemon, credential: &CredentialId) -> Result<Past, Exit> {
+    let mut past = Past { sequence: 0, teller: Teller::default() };
+    loop {
+        let path = format!("/v1/history?credential={credential}&after={}", past.sequence);
+        let history: History = daemon.get(&path).await?;
+        if history.entries.is_empty() {
+            return Ok(past);
+        }
+        for entry in &history.entries {
+            past.teller.tell(entry);
+            past.sequence = entry.sequence;
+        }
+    }
 }
 
 /// Whether a rotation of the credential is asked for, or has begun and may go on by itself.
@@ -34,8 +52,8 @@ pub(super) async fn is_under_way(daemon: &Daemon, credential: &CredentialId) -> 
 }
 
 /// Follows until the credential is settled again, or a person is needed. Ctrl-C detaches from the first moment on.
-pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &CredentialId, from: u64) -> Exit {
-    let mut screen = Screen::new(common, credential);
+pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &CredentialId, past: Past) -> Exit {
+    let mut screen = Screen::new(common, credential, past.teller);
     let mut interrupts = match signal(SignalKind::interrupt()) {
         Ok(interrupts) => interrupts,
         Err(problem) => {
@@ -46,7 +64,7 @@ pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &Credent
         }
     };
     let exit = tokio::select! {
-        exit = look_on(daemon, credential, from, &mut screen) => Some(exit),
+        exit = look_on(daemon, credential, past.sequence, &mut screen) => Some(exit),
         _ = interrupts.recv() => None,
     };
     exit.unwrap_or_else(|| {
@@ -107,26 +125,28 @@ struct Screen<'a> {
     turned_back: bool,
     /// What was last said to be waited for.
     waits: String,
+    teller: Teller,
     spoken: Duration,
     frame: usize,
 }
 
 impl<'a> Screen<'a> {
-    fn new(common: &'a Common, credential: &'a CredentialId) -> Self {
+    fn new(common: &'a Common, credential: &'a CredentialId, teller: Teller) -> Self {
         // A terminal that is dumb knows no way to wipe a line.
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let spinner = !common.json && !common.quiet && !is_dumb && std::io::stdout().is_terminal();
         let (waits, spoken) = (String::new(), Duration::ZERO);
-        Self { common, credential, spinner, turned_back: false, waits, spoken, frame: 0 }
+        Self { common, credential, spinner, turned_back: false, waits, teller, spoken, frame: 0 }
     }
 
     fn event(&mut self, entry: &Entry) {
+        let told = self.teller.tell(entry);
         self.turned_back |= matches!(entry.event, Event::TurnedBack { .. } | Event::SameSecret { .. });
         if self.common.json {
             println!("{}", serde_json::to_string(entry).expect("an entry is plain data"));
         } else if !self.common.quiet {
             self.clear();
-            println!("{}  {}", show::time(entry.at), story::tell(&entry.event));
+            println!("{}  {told}", show::time(entry.at));
         }
     }
 

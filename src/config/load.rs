@@ -185,7 +185,7 @@ fn tenant_files(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let mut paths = match names(folder) {
         Ok(paths) => paths,
         Err(error) => {
-            let found = format!("the folder of the tenants cannot be read ({})", error.kind());
+            let found = format!("the folder of the tenants cannot be read ({})", what(&error));
             problems
                 .push(Problem::error(&site, "tenants-dir", found).remedy("make it, or set `tenants-dir`"));
             return Vec::new();
@@ -242,6 +242,14 @@ impl Unread {
     }
 }
 
+/// What is wrong, in the words that people use for it.
+fn what(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is none".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
 fn text(path: &Path) -> Result<String, Unread> {
     let failed = |error: io::Error| {
         let remedy = match error.kind() {
@@ -251,7 +259,7 @@ fn text(path: &Path) -> Result<String, Unread> {
             }
             _ => "look after the file system it is on".to_owned(),
         };
-        Unread::new(format!("this file cannot be read ({})", error.kind()), remedy)
+        Unread::new(format!("this file cannot be read ({})", what(&error)), remedy)
     };
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Unread::new("this is no regular file", "put a file in its place"));

@@ -11,10 +11,11 @@ use std::time::Duration;
 use rekeyd::clock::{Clock as _, SystemClock};
 use rekeyd::config::environment::Environment;
 use rekeyd::config::load::load;
-use rekeyd::domain::event::Event;
+use rekeyd::domain::event::{Event, Trigger};
+use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Pass};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::{Key, KeySet};
-use rekeyd::domain::names::{KeyId, KeyName, Role};
+use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
 use rekeyd::domain::policy::Pin;
 use rekeyd::domain::{Timestamp, before};
 use rekeyd::journal::sqlite::SqliteJournal;
@@ -76,7 +77,9 @@ impl Ground {
             "a configuration" => Self::configured(),
             "a broken configuration" => Self::broken(),
             "a journal" => Self::known(),
-            "a daemon" => Self::running(),
+            "a daemon" => Self::known().running(),
+            "a halted fleet" => Self::stopped(),
+            "a daemon of a halted fleet" => Self::stopped().running(),
             "a damaged journal" => Self::damaged(),
             _ => panic!("there is no ground `{name}`"),
         }
@@ -111,29 +114,16 @@ impl Ground {
     /// A journal that knows `acme`, settled, and `beta`, halted; of `gamma` it knows nothing.
     fn known() -> Self {
         let ground = Self::configured();
-        let environment = Environment::default();
-        let loaded = load(&ground.path("rekeyd.toml"), &environment).unwrap();
+        let loaded = load(&ground.path("rekeyd.toml"), &Environment::default()).unwrap();
         fs::create_dir(ground.path("state")).unwrap();
-        let path = ground.path("state/journal.db");
         let now = SystemClock::new().now();
-        runtime().block_on(async {
-            let journal = SqliteJournal::open_alone(&path).unwrap();
-            for tenant in &loaded.config.tenants[..2] {
-                let policy = &tenant.credentials[0].policy;
-                let lease = journal.acquire(&tenant.id, "test", now, Duration::from_mins(1)).await.unwrap();
-                let lease = lease.unwrap();
-                let mut events = vec![adopted(&policy.pin, now)];
-                if tenant.id.as_str() == "beta" {
-                    events.push(Event::Halted(HaltReason::Indeterminate));
-                }
-                let mut follows = 0;
-                for event in events {
-                    let draft = Draft { at: now, credential: policy.credential.clone(), follows, event };
-                    follows = journal.append(&lease, draft).await.unwrap().sequence;
-                }
-                journal.release(&lease).await.unwrap();
-            }
-        });
+        let mut drafts = Vec::new();
+        for tenant in &loaded.config.tenants[..2] {
+            let policy = &tenant.credentials[0].policy;
+            drafts.push((policy.credential.clone(), adopted(&policy.pin, now)));
+        }
+        drafts.push((drafts[1].0.clone(), Event::Halted(HaltReason::Indeterminate)));
+        runtime().block_on(ground.journal(drafts, now));
         ground
     }
 
@@ -143,8 +133,49 @@ impl Ground {
         ground
     }
 
-    fn running() -> Self {
-        let mut ground = Self::known();
+    /// A journal of a fleet that is halted since the rotation of `beta`, its canary, needs a person.
+    fn stopped() -> Self {
+        let ground = Self::configured();
+        let loaded = load(&ground.path("rekeyd.toml"), &Environment::default()).unwrap();
+        fs::create_dir(ground.path("state")).unwrap();
+        let now = SystemClock::new().now();
+        let mut drafts = Vec::new();
+        for tenant in &loaded.config.tenants[..2] {
+            let policy = &tenant.credentials[0].policy;
+            drafts.push((policy.credential.clone(), adopted(&policy.pin, now)));
+        }
+        let (fleet, beta) = (CredentialId::fleet(), drafts[1].0.clone());
+        let cause = HaltReason::Indeterminate.to_string();
+        drafts.extend([
+            (fleet.clone(), Event::Fleet(admitted(&beta))),
+            (beta.clone(), begun()),
+            (beta.clone(), Event::Halted(HaltReason::Indeterminate)),
+            (
+                fleet,
+                Event::Fleet(FleetEvent::Halted(FleetHaltReason::CanaryFailed { credential: beta, cause })),
+            ),
+        ]);
+        runtime().block_on(ground.journal(drafts, now));
+        ground
+    }
+
+    /// Writes what has happened, in order.
+    async fn journal(&self, drafts: Vec<(CredentialId, Event)>, now: Timestamp) {
+        let journal = SqliteJournal::open_alone(self.path("state/journal.db")).unwrap();
+        let mut last: BTreeMap<CredentialId, u64> = BTreeMap::new();
+        for (credential, event) in drafts {
+            let lease =
+                journal.acquire(&credential.tenant, "test", now, Duration::from_mins(1)).await.unwrap();
+            let lease = lease.unwrap();
+            let follows = last.get(&credential).copied().unwrap_or(0);
+            let draft = Draft { at: now, credential: credential.clone(), follows, event };
+            last.insert(credential, journal.append(&lease, draft).await.unwrap().sequence);
+            journal.release(&lease).await.unwrap();
+        }
+    }
+
+    fn running(self) -> Self {
+        let mut ground = self;
         let mut command = ground.rekeyd(&["run"]);
         command.env("REKEYD__LOG__LEVEL", "off").stdout(Stdio::null()).stderr(Stdio::null());
         ground.daemon = Some(command.spawn().unwrap());
@@ -195,6 +226,8 @@ impl Ground {
     /// `text` without what differs from one run to the next.
     pub(crate) fn plain(&self, text: &[u8]) -> String {
         let text = String::from_utf8(text.to_vec()).unwrap();
+        let process = self.daemon.as_ref().map_or_else(String::new, |daemon| daemon.id().to_string());
+        let text = if process.is_empty() { text } else { text.replace(&process, "[daemon]") };
         timeless(&text.replace(&self.folder.path().display().to_string(), "[folder]"))
     }
 }
@@ -223,6 +256,26 @@ fn adopted(pin: &Pin, now: Timestamp) -> Event {
     };
     let live: KeySet = Role::PAIR.into_iter().map(|role| (role, key(role))).collect();
     Event::Adopted { live, generation: 0, pin: pin.clone(), others: BTreeMap::new() }
+}
+
+fn admitted(credential: &CredentialId) -> FleetEvent {
+    FleetEvent::Admitted {
+        credential: credential.clone(),
+        pass: Pass::default(),
+        window_overridden: false,
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn begun() -> Event {
+    let name = |role: Role| KeyName(format!("rekeyd-{role}-g1-qvpngiwp6ax"));
+    Event::Begun {
+        rotation: RotationId("r1".to_owned()),
+        trigger: Trigger::Schedule,
+        generation: 1,
+        names: Role::ALL.into_iter().map(|role| (role, name(role))).collect(),
+        reason: "due".to_owned(),
+    }
 }
 
 /// Dates and times as `[time]`: they differ, what stands around them does not.

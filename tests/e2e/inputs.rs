@@ -90,7 +90,9 @@ async fn commands_without_a_daemon_say_so() {
     let forecast = fleet.ask(&["forecast"]);
     assert_eq!(forecast.status.code(), Some(3), "nothing is recognised yet");
     let text = String::from_utf8(forecast.stdout).unwrap();
-    assert!(text.contains("no daemon answers") && text.contains("not recognised yet"), "{text}");
+    assert!(text.contains("not recognised yet"), "{text}");
+    let said = String::from_utf8(forecast.stderr).unwrap();
+    assert!(said.contains("no daemon answers"), "{said}");
     let unknown = fleet.ask(&["needs-rotation", "acme/nothing"]);
     assert_eq!(unknown.status.code(), Some(2));
     let wrong = fleet.ask(&["needs-rotation"]);

@@ -7,6 +7,7 @@ use rustix::fs::{Access, access, statvfs};
 use super::{Finding, Verdict};
 use crate::cli::Common;
 use crate::cli::client::Daemon;
+use crate::cli::show;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load};
 use crate::daemon::assembly;
@@ -23,19 +24,27 @@ pub(super) fn configuration(common: &Common, findings: &mut Vec<Finding>) -> Opt
     const WHAT: &str = "configuration";
     match load::load(&common.config, &crate::daemon::environment()) {
         Ok(loaded) => {
-            let seen = format!("`{}`: {} tenants", common.config.display(), loaded.config.tenants.len());
+            let seen = format!(
+                "`{}`: {}",
+                common.config.display(),
+                show::many(loaded.config.tenants.len(), "tenant", "tenants")
+            );
             findings.push(if loaded.warnings.is_empty() {
                 Finding::ok(WHAT, seen)
             } else {
-                let seen = format!("{seen}, {} warnings", loaded.warnings.len());
+                let seen = format!("{seen}, {}", show::many(loaded.warnings.len(), "warning", "warnings"));
                 Finding::new(WHAT, Verdict::Warning, seen).advice("`rekeyd check-config` names them")
             });
             Some(loaded.config)
         }
         Err(problems) => {
-            let seen = format!("`{}`: {} problems", common.config.display(), problems.len());
-            let advice = "`rekeyd check-config` names them; secrets that only systemd's unit may read are found by \
-                          `systemctl reload rekeyd` alone";
+            let seen = format!(
+                "`{}`: {}",
+                common.config.display(),
+                show::many(problems.len(), "problem", "problems")
+            );
+            let advice = "`rekeyd check-config` names them; what only the daemon's user may read, `sudo -u rekeyd rekeyd \
+                          check-config` does, and where systemd hands secrets to the unit `systemctl reload rekeyd` alone";
             findings.push(Finding::new(WHAT, Verdict::Fault, seen).advice(advice));
             None
         }
@@ -94,7 +103,10 @@ pub(super) async fn journal(config: &Config, findings: &mut Vec<Finding>) {
     match verified {
         Err(problem) => findings.push(Finding::new(WHAT, Verdict::Fault, problem.to_string()).advice(advice)),
         Ok((entries, last)) => {
-            findings.push(Finding::ok(WHAT, format!("{entries} entries, the hash chain is whole")));
+            findings.push(Finding::ok(
+                WHAT,
+                format!("{}, the hash chain is whole", show::many(entries, "entry", "entries")),
+            ));
             let now = SystemClock::new().now();
             if let Some(entry) = last.last().filter(|entry| entry.at > after(now, CLOCK_TOLERANCE)) {
                 let seen = format!("the last entry is of {}, which is still to come", entry.at);
@@ -112,7 +124,7 @@ pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
         Ok(status) => status,
         Err(LocalError::Absent) => {
             let finding = Finding::new(WHAT, Verdict::Fault, "none answers on the control socket");
-            findings.push(finding.advice("`systemctl start rekeyd`, then `journalctl -u rekeyd`"));
+            findings.push(finding.advice("`rekeyd run` starts one; where systemd does: `systemctl start rekeyd`, then `journalctl -u rekeyd`"));
             return;
         }
         Err(LocalError::Denied) => {
@@ -122,17 +134,27 @@ pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
             return;
         }
         Err(LocalError::Other(text)) => {
-            findings.push(Finding::new(WHAT, Verdict::Fault, text).advice("`journalctl -u rekeyd`"));
+            findings.push(
+                Finding::new(WHAT, Verdict::Fault, text)
+                    .advice("its log says why; where systemd runs it: `journalctl -u rekeyd`"),
+            );
             return;
         }
     };
     let ours = env!("CARGO_PKG_VERSION");
     findings.push(if status.daemon == ours {
-        Finding::ok(WHAT, format!("version {ours} answers, {} credentials", status.credentials.len()))
+        Finding::ok(
+            WHAT,
+            format!(
+                "version {ours} answers, {}",
+                show::many(status.credentials.len(), "credential", "credentials")
+            ),
+        )
     } else {
         let seen = format!("version {} runs, and this is {ours}", status.daemon);
-        Finding::new(WHAT, Verdict::Warning, seen)
-            .advice("`systemctl restart rekeyd`: a restart changes nothing else")
+        Finding::new(WHAT, Verdict::Warning, seen).advice(
+            "restart it, which changes nothing else; where systemd runs it: `systemctl restart rekeyd`",
+        )
     });
     let waiting = status.credentials.iter().filter(|status| status.needs_person()).count();
     findings.push(person(waiting, &status.credentials, status.fleet.halt.is_some()));

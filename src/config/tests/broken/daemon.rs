@@ -127,7 +127,7 @@ fn words_environment_and_paths() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\ntenants-dir = \"nowhere\"")],
         &[
-            "nowhere: error: the folder of the tenants cannot be read (entity not found); make it, or set `tenants-dir`",
+            "nowhere: error: the folder of the tenants cannot be read (there is none); make it, or set `tenants-dir`",
         ],
     );
     check(

@@ -48,7 +48,7 @@ fn files_that_are_none() {
     assert_eq!(
         world.messages(),
         [
-            "rekeyd.toml: error: this file cannot be read (entity not found); make it, or name another with `--config`"
+            "rekeyd.toml: error: this file cannot be read (there is none); make it, or name another with `--config`"
         ]
     );
 }
