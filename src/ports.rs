@@ -16,6 +16,22 @@ use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
 use crate::domain::observation::{Content, Status};
 use crate::secret::ServiceKey;
 
+/// Whether a login may make and delete keys, as far as read-only calls can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// It may, or nothing speaks against it.
+    Writes,
+    /// It surely may not.
+    ReadsOnly {
+        /// What it has instead.
+        why: String,
+        /// What a person must do.
+        remedy: String,
+    },
+    /// That cannot be told, and why.
+    Unknown(String),
+}
+
 /// Where the keys of one credential are made, read and deleted.
 #[async_trait::async_trait]
 pub trait Issuer: Send + Sync {
@@ -31,6 +47,12 @@ pub trait Issuer: Send + Sync {
 
     /// Deletes one key, by id. A key that is gone already is a success.
     async fn delete(&self, role: Role, key: &Key) -> Result<(), Failure>;
+
+    /// Whether the login may make and delete keys: it is looked up, and nothing is tried. An issuer without a login has
+    /// nothing to say against it.
+    async fn access(&self) -> Access {
+        Access::Writes
+    }
 }
 
 /// An answer that says yes.

@@ -16,7 +16,9 @@ use crate::config::schedule::Schedule;
 use crate::config::{Config, Loaded};
 use crate::daemon::assembly;
 use crate::domain::Timestamp;
+use crate::engine::Unit;
 use crate::metrics::Metrics;
+use crate::ports::Access;
 
 /// `check-config`.
 #[derive(Debug, Args)]
@@ -160,7 +162,7 @@ fn next_in_json(schedule: &Schedule, tenants: usize, now: Timestamp) -> serde_js
     serde_json::json!({ "cron": schedule.text(), "zone": zone.name(), "tenants": tenants, "at": ticks })
 }
 
-/// Lists keys and asks for the status with every login, and says what does not work.
+/// Lists keys, asks for the status with every login and what it may do, and says what does not work.
 async fn online(common: &Common, loaded: &Loaded) -> Exit {
     let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(SystemClock::new());
     let assembled = match assembly::assemble(&loaded.config, &std::sync::Arc::new(Metrics::new()), &clock) {
@@ -169,29 +171,59 @@ async fn online(common: &Common, loaded: &Loaded) -> Exit {
     };
     let mut exit = Exit::Done;
     for unit in assembled.units {
-        let id = &unit.policy.credential;
-        if let Err(failure) = unit.issuer.list().await {
-            exit = fail(
-                Exit::Unavailable,
-                &format!(
-                    "`{id}`: the keys cannot be listed, and without that nothing is rotated: {failure}; `rekeyd diagnose` looks at the way there"
-                ),
-            );
-        }
-        match unit.consumer.status().await {
-            Ok(status) if !common.quiet && !common.json => {
-                println!("`{id}`: the consumer reports `{}`", status.word);
-            }
-            Ok(_) => {}
-            Err(failure) => {
-                exit = fail(
-                    Exit::Unavailable,
-                    &format!(
-                        "`{id}`: the consumer's status cannot be had, and without that nothing is proven: {failure}; `rekeyd diagnose` looks at the way there"
-                    ),
-                );
-            }
+        for found in [keys(common, &unit).await, consumer(common, &unit).await] {
+            // What surely is missing counts more than what did not answer.
+            exit = if exit == Exit::Permission || found == Exit::Done { exit } else { found };
         }
     }
     exit
+}
+
+/// Whether the keys can be listed, and made and deleted as far as that is shown.
+async fn keys(common: &Common, unit: &Unit) -> Exit {
+    let id = &unit.policy.credential;
+    if let Err(failure) = unit.issuer.list().await {
+        let text = format!(
+            "`{id}`: the keys cannot be listed, and without that nothing is rotated: {failure}; `rekeyd diagnose` looks at the way there"
+        );
+        return fail(Exit::Unavailable, &text);
+    }
+    match unit.issuer.access().await {
+        Access::Writes => Exit::Done,
+        Access::ReadsOnly { why, remedy } => {
+            let text = format!(
+                "`{id}`: the login may list keys and not make them, so no rotation would begin: {why}; {remedy}, then \
+                 `rekeyd check-config --online` looks again"
+            );
+            fail(Exit::Permission, &text)
+        }
+        Access::Unknown(why) => {
+            if !common.quiet {
+                eprintln!(
+                    "rekeyd: warning: `{id}`: whether the login may make keys cannot be told: {why}; see that it is a \
+                     Space Developer in the space of the service instances"
+                );
+            }
+            Exit::Done
+        }
+    }
+}
+
+/// Whether the consumer answers.
+async fn consumer(common: &Common, unit: &Unit) -> Exit {
+    let id = &unit.policy.credential;
+    match unit.consumer.status().await {
+        Ok(status) => {
+            if !common.quiet && !common.json {
+                println!("`{id}`: the consumer reports `{}`", status.word);
+            }
+            Exit::Done
+        }
+        Err(failure) => {
+            let text = format!(
+                "`{id}`: the consumer's status cannot be had, and without that nothing is proven: {failure}; `rekeyd diagnose` looks at the way there"
+            );
+            fail(Exit::Unavailable, &text)
+        }
+    }
 }

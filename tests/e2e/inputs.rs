@@ -37,6 +37,23 @@ async fn a_good_configuration_is_said_to_be_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_may_only_read_is_reported_before_the_first_rotation() {
+    let plans = [TenantPlan::new("reads").audited(), TenantPlan::new("writes")];
+    let plans = plans.map(|plan| plan.aged(345).with(prompt()));
+    let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;
+    let named = |output: &std::process::Output| {
+        String::from_utf8_lossy(&output.stderr).contains("may list keys and not make them")
+    };
+    let output = fleet.ask_again(&["check-config", "--online"], named);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(77), "{text}");
+    assert!(text.contains("`reads/dataplane`: the login may list keys and not make them"), "{text}");
+    assert!(text.contains("`space_auditor`") && text.contains("Space Developer"), "{text}");
+    assert!(!text.contains("`writes/dataplane`: the login"), "{text}");
+    assert!(fleet.sandbox.books().writes.is_empty(), "nothing is tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_tenant_that_is_down_does_not_hold_up_the_others() {
     let plans = ["down", "fine"].map(|id| TenantPlan::new(id).aged(345).with(prompt()));
     let fleet = Fleet::new(quick(Scenario::of(plans)), Knobs::default()).await;

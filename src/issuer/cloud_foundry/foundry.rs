@@ -54,6 +54,7 @@ pub struct Foundry {
 #[derive(Clone)]
 struct Root {
     v3: Address,
+    uaa: Address,
     login: Arc<Login>,
     read: Duration,
 }
@@ -101,7 +102,7 @@ impl Foundry {
     }
 
     /// Every entry of a list.
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         operation: &'static str,
         path: &str,
@@ -216,6 +217,22 @@ impl Foundry {
         }
     }
 
+    /// The GUID of the login itself, as its login server tells it; `None` where it says nothing that could be one.
+    pub(super) async fn user(&self) -> Result<Option<String>, Failure> {
+        let root = self.root().await?;
+        let request = Request::get("discover", root.uaa.at("userinfo")).by(root.auth());
+        let value = self.http.send(&request).await?.json()?;
+        let user = value.get("user_id").and_then(Value::as_str);
+        Ok(user.filter(|guid| binding::is_guid(guid)).map(str::to_owned))
+    }
+
+    /// The roles of a user in a space, as far as this login is shown them.
+    pub(super) async fn roles(&self, user: &str, space: &str) -> Result<BTreeSet<String>, Failure> {
+        let found = self.pages("discover", "roles", &[("user_guids", user), ("space_guids", space)]).await?;
+        let role = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
+        Ok(found.iter().filter_map(role).collect())
+    }
+
     /// The root links, which need no login and are not rate limited (facts: Cloud Foundry, section 1).
     async fn root(&self) -> Result<Root, HttpError> {
         let mut held = self.root.lock().await;
@@ -245,7 +262,7 @@ impl Foundry {
         let settings = &self.settings;
         let origin = settings.origin.as_deref();
         let login = Login::of_user(uaa.at("oauth/token"), &settings.user, &settings.password, origin);
-        let root = Root { v3, login, read: now };
+        let root = Root { v3, uaa, login, read: now };
         *held = Some(root.clone());
         Ok(root)
     }

@@ -3,6 +3,7 @@
 //! Only *create* is not idempotent, and its reply may be lost after the effect. So whatever is unclear about it ends
 //! with a look for the name, and what is still unclear then is an ambiguous failure.
 
+mod access;
 pub mod binding;
 pub mod foundry;
 
@@ -25,7 +26,7 @@ use crate::http::request::{Reply, Request};
 use crate::issuer::binding::{
     Binding, Ended, answered, apart, by_role, is_made, must_be_meant, only, service_key,
 };
-use crate::ports::Issuer;
+use crate::ports::{Access, Issuer};
 use crate::secret::ServiceKey;
 
 const BINDINGS: &str = "service_credential_bindings";
@@ -208,6 +209,10 @@ impl Issuer for CloudFoundry {
             Ended::Failed(why) => self.confirm_gone(key, &format!("the job failed: {why}")).await,
             Ended::Lost => self.confirm_gone(key, "the job is gone").await,
         }
+    }
+
+    async fn access(&self) -> Access {
+        self.may_write().await.unwrap_or_else(|failure| Access::Unknown(failure.to_string()))
     }
 }
 

@@ -333,3 +333,41 @@ async fn an_instance_is_found_by_its_name() {
     let shared = with_places(&stub, [(Role::Ciapi, same.clone()), (Role::Cirt, same)]);
     assert_eq!(shared.list().await.unwrap_err().class, Class::ClientError);
 }
+
+/// A landscape that tells of the login, of the space of both instances, and `roles`.
+async fn shows(
+    user: impl Fn() -> Answer + Send + Sync + 'static,
+    roles: impl Fn() -> Answer + Send + Sync + 'static,
+) -> Access {
+    let stub = landscape(move |asked, _| match asked.path.as_str() {
+        "/uaa/userinfo" => user(),
+        "/v3/service_instances" => {
+            let space = json!({ "relationships": { "space": { "data": { "guid": "s1" } } } });
+            page(&[space], 1, None)
+        }
+        "/v3/roles" => roles(),
+        _ => fault(500, 10001, "unexpected"),
+    })
+    .await;
+    let access = issuer(&stub).access().await;
+    let asked = stub.asked();
+    for role in asked.iter().filter(|asked| asked.path == "/v3/roles") {
+        assert!(role.query.starts_with("user_guids=u1&space_guids=s1"), "{}", role.query);
+    }
+    access
+}
+
+#[tokio::test]
+async fn what_a_login_may_do_is_looked_up_and_nothing_is_held_against_it_that_is_not_sure() {
+    let user = || ok(json!({ "user_id": "u1", "user_name": "robot" }));
+    let role = |name: &'static str| move || page(&[json!({ "guid": name, "type": name })], 1, None);
+    assert_eq!(shows(user, role("space_developer")).await, Access::Writes);
+    assert!(matches!(shows(user, role("space_auditor")).await, Access::ReadsOnly { .. }));
+    let check = |access: Access| assert!(matches!(access, Access::Unknown(_)), "{access:?}");
+    check(shows(user, || page(&[], 0, None)).await);
+    check(shows(user, || fault(403, 10003, "You are not authorized")).await);
+    check(shows(user, || fault(404, 10000, "Unknown request")).await);
+    check(shows(|| says(404, json!({})), role("space_auditor")).await);
+    check(shows(|| ok(json!({ "user_id": "" })), role("space_auditor")).await);
+    check(shows(|| ok(json!({})), role("space_auditor")).await);
+}

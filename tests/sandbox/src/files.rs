@@ -58,7 +58,7 @@ impl World {
             cirt: tenant.cirt.guid.clone(),
             ciapi_name: tenant.ciapi.name.clone(),
             cirt_name: tenant.cirt.name.clone(),
-            space_guid: self.space.clone(),
+            space_guid: tenant.space.clone(),
             cloud_foundry_api: format!("{}/cf", self.public_base()),
             user: self.login.user.clone(),
             origin: self.login.origin.clone(),

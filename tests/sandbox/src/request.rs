@@ -98,6 +98,8 @@ pub(crate) fn value<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p
 pub(crate) enum Endpoint {
     Root,
     UaaToken,
+    UserInfo,
+    Roles,
     Instances,
     Spaces,
     Organizations,
@@ -130,6 +132,8 @@ impl Endpoint {
         match (method, parts.as_slice()) {
             ("GET", ["cf"]) => Self::Root,
             (_, ["uaa", "oauth", "token"]) => Self::UaaToken,
+            ("GET", ["uaa", "userinfo"]) => Self::UserInfo,
+            ("GET", ["cf", "v3", "roles"]) => Self::Roles,
             ("GET", ["cf", "v3", "service_instances"]) => Self::Instances,
             ("GET", ["cf", "v3", "spaces"]) => Self::Spaces,
             ("GET", ["cf", "v3", "organizations"]) => Self::Organizations,
@@ -186,7 +190,9 @@ impl Endpoint {
         match self {
             Self::Root => Operation::Root,
             Self::UaaToken | Self::XsuaaToken { .. } => Operation::Token,
-            Self::Instances | Self::Spaces | Self::Organizations => Operation::Discover,
+            Self::UserInfo | Self::Roles | Self::Instances | Self::Spaces | Self::Organizations => {
+                Operation::Discover
+            }
             Self::ListBindings | Self::ListManaged => Operation::ListKeys,
             Self::CreateBinding | Self::CreateManaged => Operation::CreateKey,
             Self::GetBinding(_) | Self::Details(_) | Self::GetManaged(_) => Operation::ReadKey,
@@ -207,6 +213,8 @@ impl Endpoint {
         match self {
             Self::Root => "/cf",
             Self::UaaToken => "/uaa/oauth/token",
+            Self::UserInfo => "/uaa/userinfo",
+            Self::Roles => "/cf/v3/roles",
             Self::Instances => "/cf/v3/service_instances",
             Self::Spaces => "/cf/v3/spaces",
             Self::Organizations => "/cf/v3/organizations",
@@ -265,6 +273,8 @@ impl Endpoint {
             }
             Self::Root
             | Self::UaaToken
+            | Self::UserInfo
+            | Self::Roles
             | Self::Instances
             | Self::Spaces
             | Self::Organizations

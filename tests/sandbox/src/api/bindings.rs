@@ -156,7 +156,10 @@ pub(super) fn get(world: &mut World, request: &Request, guid: &str) -> Reply {
 /// `GET /v3/service_credential_bindings/:guid/details`
 pub(super) fn details(world: &mut World, guid: &str) -> Reply {
     let Some((id, at)) = world.bound(Issuer::CloudFoundry, guid) else { return missing() };
-    let Some(tenant) = world.tenants.get(&id) else { return missing() };
+    // Who may only read is not shown secrets.
+    let Some(tenant) = world.tenants.get(&id).filter(|tenant| !world.only_reads(tenant)) else {
+        return missing();
+    };
     let key = &tenant.keys[at];
     let reply = match key.last_operation(false) {
         ("create", "in progress") => {

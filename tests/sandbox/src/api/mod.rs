@@ -30,6 +30,8 @@ pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) 
     match endpoint {
         Endpoint::Root => platform::root(world, request),
         Endpoint::UaaToken => platform::token(world, request),
+        Endpoint::UserInfo => platform::user_info(world, request),
+        Endpoint::Roles => cloud_foundry(world, request, platform::roles),
         Endpoint::Instances => cloud_foundry(world, request, platform::instances),
         Endpoint::Spaces => cloud_foundry(world, request, platform::spaces),
         Endpoint::Organizations => cloud_foundry(world, request, platform::organizations),
@@ -68,9 +70,7 @@ fn cloud_foundry(
     match bearer(world, request, &Audience::CloudFoundry) {
         Ok(()) => endpoint(world, request),
         Err(Denied::NoToken) => cf_error(401, 10002, "CF-NotAuthenticated", "Authentication error"),
-        Err(Denied::Refused(Refused::OtherAudience)) => {
-            cf_error(403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
-        }
+        Err(Denied::Refused(Refused::OtherAudience)) => not_authorized(),
         Err(Denied::Refused(_)) => cf_error(401, 1000, "CF-InvalidAuthToken", "Invalid Auth Token"),
     }
 }
@@ -139,6 +139,10 @@ fn bearer(world: &mut World, request: &Request, audience: &Audience) -> Result<(
 
 fn cf_error(status: u16, code: u32, title: &str, detail: &str) -> Reply {
     Reply::json(status, &json!({ "errors": [{ "code": code, "title": title, "detail": detail }] }))
+}
+
+fn not_authorized() -> Reply {
+    cf_error(403, 10003, "CF-NotAuthorized", "You are not authorized to perform the requested action")
 }
 
 fn unprocessable(detail: &str) -> Reply {

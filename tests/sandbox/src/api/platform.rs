@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::listing::Listing;
-use super::{improper_token_request, oauth_error};
+use super::{bearer, improper_token_request, oauth_error};
 use crate::reply::Reply;
 use crate::request::{Request, value};
 use crate::scenario::tenant::{Issuer, Role};
@@ -95,6 +95,47 @@ fn grant(world: &mut World) -> Reply {
     )
 }
 
+/// `GET /userinfo` of the UAA: who the bearer is.
+pub(super) fn user_info(world: &mut World, request: &Request) -> Reply {
+    match bearer(world, request, &Audience::CloudFoundry) {
+        Ok(()) => {
+            let name = &world.login.user;
+            Reply::json(
+                200,
+                &json!({ "user_id": world.user, "sub": world.user, "user_name": name, "email": name }),
+            )
+        }
+        Err(denied) => denied.plain(),
+    }
+}
+
+/// `GET /v3/roles`: those of the technical user, which sees nobody else's.
+pub(super) fn roles(world: &mut World, request: &Request) -> Reply {
+    let known = ["guids", "types", "user_guids", "space_guids", "organization_guids", "order_by", "include"];
+    let listing = match Listing::read(world, request, &known) {
+        Ok(listing) => listing,
+        Err(reply) => return reply,
+    };
+    let mut found = Vec::new();
+    for (space, role) in [(&world.space, "space_developer"), (&world.audited_space, "space_auditor")] {
+        let fits = listing.allows("user_guids", &world.user)
+            && listing.allows("space_guids", space)
+            && listing.allows("types", role);
+        if fits {
+            found.push(json!({
+                "guid": format!("{space}-{role}"), "type": role,
+                "created_at": "2024-10-09T08:00:00Z", "updated_at": "2024-10-09T08:00:00Z",
+                "relationships": {
+                    "user": { "data": { "guid": world.user } },
+                    "space": { "data": { "guid": space } },
+                    "organization": { "data": null },
+                },
+            }));
+        }
+    }
+    listing.page(world, request, found)
+}
+
 const INSTANCE_PARAMETERS: [&str; 8] = [
     "names",
     "guids",
@@ -118,7 +159,7 @@ pub(super) fn instances(world: &mut World, request: &Request) -> Reply {
             let instance = tenant.instance(role);
             let fits = listing.allows("names", &instance.name)
                 && listing.allows("guids", &instance.guid)
-                && listing.allows("space_guids", &world.space)
+                && listing.allows("space_guids", &tenant.space)
                 && listing.allows("organization_guids", &world.organization)
                 && listing.allows("service_plan_names", plan)
                 && listing.allows("type", "managed");
@@ -127,7 +168,7 @@ pub(super) fn instances(world: &mut World, request: &Request) -> Reply {
                     "guid": instance.guid, "name": instance.name, "type": "managed",
                     "created_at": "2024-10-09T08:00:00Z", "updated_at": "2024-10-09T08:00:00Z",
                     "last_operation": { "type": "create", "state": "succeeded", "description": "" },
-                    "relationships": { "space": { "data": { "guid": world.space } } },
+                    "relationships": { "space": { "data": { "guid": tenant.space } } },
                     "metadata": { "labels": {}, "annotations": {} },
                 }));
             }

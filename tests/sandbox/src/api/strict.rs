@@ -47,7 +47,11 @@ fn unknown_field(endpoint: &Endpoint, request: &Request) -> Option<String> {
             &["fieldQuery", "labelQuery", "max_items", "token", "attach_last_operations"]
         }
         Endpoint::CreateManaged | Endpoint::DeleteManaged(_) => &["async"],
-        Endpoint::Instances | Endpoint::Spaces | Endpoint::Organizations | Endpoint::ListBindings => {
+        Endpoint::Roles
+        | Endpoint::Instances
+        | Endpoint::Spaces
+        | Endpoint::Organizations
+        | Endpoint::ListBindings => {
             return None;
         }
         _ => &[],

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{cf_error, not_found, unprocessable};
+use super::{cf_error, not_authorized, not_found, unprocessable};
 use crate::reply::Reply;
 use crate::request::{Operation, Request};
 use crate::scenario::tenant::{Issuer, Role};
@@ -72,6 +72,9 @@ pub(super) fn create(world: &mut World, request: &Request) -> Reply {
     let Some((id, role)) = found.cloned() else {
         return unprocessable("The service instance could not be found: '...'");
     };
+    if world.tenants.get(&id).is_some_and(|tenant| world.only_reads(tenant)) {
+        return not_authorized();
+    }
     if let Err(no_room) = make_room(world, &id, role, &order.name, true) {
         return match no_room {
             NoRoom::Nowhere => not_found("Service instance"),
@@ -203,6 +206,9 @@ pub(super) fn delete(world: &mut World, request: &Request, guid: &str) -> Reply 
         return not_found("Service credential binding");
     };
     let Some(tenant) = world.tenants.get(&id) else { return not_found("Service credential binding") };
+    if world.only_reads(tenant) {
+        return not_authorized();
+    }
     let key = &tenant.keys[at];
     let name = key.name.clone();
     match key.last_operation(false) {

@@ -20,6 +20,9 @@ pub struct TenantPlan {
     /// What the DSI key logs in with, and the key of its Service Manager.
     #[serde(default)]
     pub login: Login,
+    /// Whether the technical user may only read in the space of this tenant's instances (Space Auditor).
+    #[serde(default)]
+    pub auditor: bool,
     /// How the consumer behaves.
     #[serde(default)]
     pub dataplane: Dataplane,
@@ -39,6 +42,7 @@ impl TenantPlan {
             cirt_age_days: one_due_key(),
             issuer: Issuer::default(),
             login: Login::default(),
+            auditor: false,
             dataplane: Dataplane::default(),
         }
     }
@@ -59,6 +63,12 @@ impl TenantPlan {
     #[must_use]
     pub fn by(self, issuer: Issuer) -> Self {
         Self { issuer, ..self }
+    }
+
+    /// The same tenant in a space in which the technical user may only read.
+    #[must_use]
+    pub fn audited(self) -> Self {
+        Self { auditor: true, ..self }
     }
 
     /// The same tenant with a certificate in its DSI key.

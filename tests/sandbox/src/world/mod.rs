@@ -68,7 +68,12 @@ pub(crate) struct World {
     pub(crate) jobs: BTreeMap<String, Job>,
     pub(crate) tokens: Tokens,
     pub(crate) login: CloudFoundryLogin,
+    /// The space in which the technical user develops.
     pub(crate) space: String,
+    /// The space in which it only reads.
+    pub(crate) audited_space: String,
+    /// The technical user, as a guid.
+    pub(crate) user: String,
     pub(crate) organization: String,
     pub(crate) meter: Meter,
     pub(crate) ledger: Ledger,
@@ -85,6 +90,7 @@ impl World {
         let started = clock::machine_time();
         let login = CloudFoundryLogin::new(&scenario.cloud_foundry, &mut chance);
         let (space, organization) = (chance.guid("space"), chance.guid("organization"));
+        let (audited_space, user) = (chance.guid("audited space"), chance.guid("user"));
         let began_hostile = scenario.hostility != Hostility::Kind;
         let room = if began_hostile { format!("/r{:08x}", chance.draw("room") >> 32) } else { String::new() };
         let mut world = Self {
@@ -100,6 +106,8 @@ impl World {
             tokens: Tokens::default(),
             login,
             space,
+            audited_space,
+            user,
             organization,
             meter: Meter::default(),
             ledger: Ledger::default(),
@@ -113,6 +121,11 @@ impl World {
             world.settle_in(plan, authority)?;
         }
         Ok(world)
+    }
+
+    /// Whether the technical user may only read where the instances of a tenant are.
+    pub(crate) fn only_reads(&self, tenant: &Tenant) -> bool {
+        tenant.space == self.audited_space
     }
 
     /// The sandbox's time: the machine's, moved forward by hand.

@@ -34,7 +34,7 @@ impl Service {
     pub(crate) fn of(endpoint: &Endpoint) -> Self {
         match endpoint {
             Endpoint::Root | Endpoint::Nowhere => Self::Root,
-            Endpoint::UaaToken => Self::Uaa,
+            Endpoint::UaaToken | Endpoint::UserInfo => Self::Uaa,
             Endpoint::XsuaaToken { .. } => Self::Xsuaa,
             Endpoint::PutCredentials(_)
             | Endpoint::ReadCredentials(_)

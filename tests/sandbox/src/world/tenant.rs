@@ -40,6 +40,8 @@ pub(crate) struct Tenant {
     pub(crate) dsi: OwnLogin,
     pub(crate) issuer: Issuer,
     pub(crate) manager: OwnLogin,
+    /// The space that the instances are in.
+    pub(crate) space: String,
     /// Counts the moments that have an order: deletions, stored pairs, runs.
     pub(crate) tick: u64,
     pub(crate) locked_out: bool,
@@ -127,6 +129,7 @@ impl World {
             manager: self.new_login(&id, ("sm", "service-manager!b2"), plan.login, authority)?,
             consumer: Consumer::onboarded(plan.dataplane, pair, onboarded),
             id: id.clone(),
+            space: if plan.auditor { self.audited_space.clone() } else { self.space.clone() },
             ciapi,
             cirt,
             keys: Vec::new(),
