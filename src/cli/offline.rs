@@ -16,20 +16,29 @@ use crate::domain::forecast::Forecast;
 use crate::domain::names::CredentialId;
 use crate::domain::view::View;
 use crate::engine::{Engine, Settings};
+use crate::http::local::LocalError;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::metrics::Metrics;
 use crate::ports::{Journal, JournalError};
 
-/// Says on stderr that nobody answers, and what is told instead.
-fn notice(common: &Common) {
-    if !common.quiet {
-        let path = Client::of(common).path;
-        let path = path.display();
-        eprintln!(
-            "rekeyd: no daemon answers on `{path}`: what follows rests on the journal; `rekeyd run` starts one"
-        );
+/// Says on stderr that the daemon was not asked, and what is told instead.
+async fn notice(common: &Common) {
+    if common.quiet {
+        return;
     }
+    let client = Client::of(common);
+    let path = client.path.display();
+    let why = match client.try_get::<Status>("/v1/status").await {
+        Err(LocalError::Denied) => format!(
+            "the control socket `{path}` may not be opened by this user: what follows rests on the journal; \
+             `sudo -u rekeyd rekeyd status` asks the daemon"
+        ),
+        _ => format!(
+            "no daemon answers on `{path}`: what follows rests on the journal; `rekeyd run` starts one"
+        ),
+    };
+    eprintln!("rekeyd: {why}");
 }
 
 /// The journal of the configured daemon, read-only; an empty one where there is none yet.
@@ -82,7 +91,7 @@ pub(super) async fn views(common: &Common) -> Result<Vec<View>, Exit> {
 
 pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
     let engine = engine(common).await?;
-    notice(common);
+    notice(common).await;
     let mut status = Status::of(&engine, SystemClock::new().now());
     status.daemon = String::new();
     Ok(status)
@@ -96,7 +105,7 @@ fn meant(engine: &Engine, which: &Which) -> Vec<CredentialId> {
 
 pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
     let engine = engine(common).await?;
-    notice(common);
+    notice(common).await;
     let mut plans = Vec::new();
     for id in meant(&engine, which) {
         plans.extend(engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)));
@@ -106,7 +115,7 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
     let engine = engine(common).await?;
-    notice(common);
+    notice(common).await;
     let mut probed = Vec::new();
     for id in meant(&engine, which) {
         probed.extend(engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)));
@@ -116,7 +125,7 @@ pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>
 
 pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Forecast, Exit> {
     let engine = engine(common).await?;
-    notice(common);
+    notice(common).await;
     Ok(engine.forecast(until))
 }
 
@@ -124,7 +133,7 @@ pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, E
     let daemon = check::load_daemon(common)?;
     let entries = journal(&daemon)?.read(None, after).await;
     let entries = entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))?;
-    notice(common);
+    notice(common).await;
     Ok(entries)
 }
 

@@ -177,6 +177,46 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_names_every_gate_of_the_fleet_that_it_waits_for() {
+        let gate = |name: &str, open, opens_with: &str| GateStatus {
+            name: name.to_owned(),
+            open,
+            why: "10 of 10".to_owned(),
+            opens_at: None,
+            opens_with: Some(opens_with.to_owned()),
+        };
+        let mut shown = PlanStatus {
+            credential: "acme/dataplane".parse().unwrap(),
+            stage: "settled".to_owned(),
+            step: "rest".to_owned(),
+            what: "nothing".to_owned(),
+            code: "fleet".to_owned(),
+            reason: "due".to_owned(),
+            person: None,
+            next_look: None,
+            gates: vec![
+                gate("hold", false, ""),
+                gate("fleet halt", false, "`rekeyd resume --fleet` ends the halt"),
+                gate("fuse", false, "`rekeyd rotate acme/dataplane --i-mean-it` passes it"),
+                gate("share", true, ""),
+            ],
+            unseen: Vec::new(),
+        };
+        let expected = "\
+credential  acme/dataplane
+stage       settled
+step        rest: nothing
+because     due (fleet)
+waits for   fleet halt: 10 of 10; `rekeyd resume --fleet` ends the halt
+waits for   fuse: 10 of 10; `rekeyd rotate acme/dataplane --i-mean-it` passes it
+";
+        assert_eq!(plan(&shown), expected);
+        shown.code = "not-due".to_owned();
+        let told = plan(&shown);
+        assert!(told.contains("fleet halt") && !told.contains("fuse"), "{told}");
+    }
+
+    #[test]
     fn gates_say_when_they_open() {
         let gate = |name: &str, open, why: &str, opens_at| GateStatus {
             name: name.to_owned(),

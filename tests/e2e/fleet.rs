@@ -175,13 +175,19 @@ impl Fleet {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rekeyd"));
-        command.args(arguments).arg("--config").arg(self.config()).env("NO_COLOR", "1").stdin(Stdio::null());
+        // By the environment: what is named on the command line is named in every command that is shown, too.
+        command.args(arguments).env("REKEYD_CONFIG", self.config()).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
 
     /// Runs a command to its end.
     pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// Begins a command; what it prints can be read.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs a command that asks SAP just now, again and again while SAP is not to be had, until it says what is wanted.

@@ -12,6 +12,7 @@ mod notify;
 mod rotation;
 mod service_manager;
 mod signals;
+mod waiting;
 
 use sap_sandbox::scenario::Scenario;
 use sap_sandbox::scenario::hostile::Waits;
