@@ -58,7 +58,9 @@ pub(super) async fn run(common: &Common, run: &Run) -> Exit {
 /// What to do where another daemon runs already, and which it is.
 async fn beside(common: &Common, once: bool) -> Option<String> {
     let daemon = Daemon::of(common);
-    let process = daemon.process().await?;
+    let own = i32::try_from(std::process::id()).ok();
+    // What failed may have come after the socket was bound: that is nobody else.
+    let process = daemon.process().await.filter(|process| Some(*process) != own)?;
     let what = if once {
         "a round of one's own is for where none runs, and `rekeyd rotate --due` has this one look at everything now"
     } else {

@@ -226,8 +226,8 @@ impl Ground {
     /// `text` without what differs from one run to the next.
     pub(crate) fn plain(&self, text: &[u8]) -> String {
         let text = String::from_utf8(text.to_vec()).unwrap();
-        let process = self.daemon.as_ref().map_or_else(String::new, |daemon| daemon.id().to_string());
-        let text = if process.is_empty() { text } else { text.replace(&process, "[daemon]") };
+        let process = self.daemon.as_ref().map_or(0, Child::id);
+        let text = text.replace(&format!("process {process} "), "process [daemon] ");
         timeless(&text.replace(&self.folder.path().display().to_string(), "[folder]"))
     }
 }

@@ -342,7 +342,8 @@ async fn shows(
     let stub = landscape(move |asked, _| match asked.path.as_str() {
         "/uaa/userinfo" => user(),
         "/v3/service_instances" => {
-            let space = json!({ "relationships": { "space": { "data": { "guid": "s1" } } } });
+            let space =
+                json!({ "guid": "i-any", "relationships": { "space": { "data": { "guid": "s1" } } } });
             page(&[space], 1, None)
         }
         "/v3/roles" => roles(),
