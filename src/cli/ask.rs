@@ -132,7 +132,7 @@ pub(super) async fn follow(
     let request = WishRequest { credential: credential.clone(), wish };
     let done = match daemon.ask::<_, Done>("/v1/wish", &request).await {
         Ok(Ok(done)) => done,
-        Ok(Err(refusal)) if wait && watch::is_under_way(daemon, credential).await => {
+        Ok(Err(refusal)) if wait && watch::is_under_way(daemon, credential, &request.wish).await => {
             if !common.quiet && !common.json {
                 eprintln!("rekeyd: {}; it is followed", refusal.error);
             }

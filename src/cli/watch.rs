@@ -44,11 +44,22 @@ pub(super) async fn past(daemon: &Daemon, credential: &CredentialId) -> Result<P
     }
 }
 
-/// Whether a rotation of the credential is asked for, or has begun and may go on by itself.
-pub(super) async fn is_under_way(daemon: &Daemon, credential: &CredentialId) -> bool {
+/// Whether what is wished for is asked for already, or under way, and goes on by itself.
+pub(super) async fn is_under_way(daemon: &Daemon, credential: &CredentialId, wish: &Wish) -> bool {
     let Ok(status) = daemon.try_get::<Status>("/v1/status").await else { return false };
     let mine = status.credentials.iter().find(|status| status.credential == *credential);
-    mine.is_some_and(|mine| mine.halt.is_none() && (mine.asked.is_some() || !mine.is_settled()))
+    mine.is_some_and(|mine| goes_on(mine, wish))
+}
+
+fn goes_on(status: &CredentialStatus, wish: &Wish) -> bool {
+    match (wish, status.stage.as_str()) {
+        _ if status.halt.is_some() => false,
+        (Wish::Rotate { .. }, "settled") => status.asked.is_some() && status.hold.is_none(),
+        (Wish::Rotate { .. }, stage) => stage != "unknown",
+        // Who wants to go back is not shown the way forward.
+        (Wish::Restore { .. }, stage) => stage == "restoring",
+        _ => false,
+    }
 }
 
 /// Follows until the credential is settled again, or a person is needed. Ctrl-C detaches from the first moment on.
@@ -201,5 +212,57 @@ impl<'a> Screen<'a> {
             "detached: what was asked for goes on. `rekeyd history {id} --follow` shows what comes of it; until it is over \
              `rekeyd rotate {id} --wait` follows it to its end"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::Trigger;
+    use crate::domain::fleet::Pass;
+
+    fn status(stage: &str) -> CredentialStatus {
+        let document = serde_json::json!({
+            "credential": "acme/dataplane", "phase": stage, "stage": stage, "in_use": {}, "others": {}, "evidence": 0,
+            "evidence_required": 4, "failures": 0,
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn only_what_goes_on_by_itself_is_followed() {
+        let reason = String::new();
+        let rotate =
+            Wish::Rotate { trigger: Trigger::Command, reason: reason.clone(), pass: Pass::default() };
+        let restore = Wish::Restore { reason };
+        let check = |status: &CredentialStatus, wish, expected| {
+            assert_eq!(goes_on(status, wish), expected, "{wish:?} while `{}`", status.stage);
+        };
+        for (stage, forth, back) in [
+            ("unknown", false, false),
+            ("settled", false, false),
+            ("soaking", true, false),
+            ("restoring", true, true),
+        ] {
+            check(&status(stage), &rotate, forth);
+            check(&status(stage), &restore, back);
+        }
+        let asked = CredentialStatus { asked: Some("drill".to_owned()), ..status("settled") };
+        check(&asked, &rotate, true);
+        check(&CredentialStatus { hold: Some("audit".to_owned()), ..asked }, &rotate, false);
+    }
+
+    #[test]
+    fn what_was_decided_before_the_wish_is_not_waited_for() {
+        let reason = |code: &str, stage: &str| CredentialStatus {
+            code: Some(code.to_owned()),
+            reason: Some("why".to_owned()),
+            ..status(stage)
+        };
+        assert_eq!(waits(&reason("fleet", "settled")).as_deref(), Some("why"));
+        assert_eq!(waits(&reason("not-due", "settled")), None);
+        assert_eq!(waits(&reason("soaking", "soaking")), None);
+        let person = CredentialStatus { person: Some("do it".to_owned()), ..reason("held", "soaking") };
+        assert_eq!(waits(&person).as_deref(), Some("why; do it"));
     }
 }
