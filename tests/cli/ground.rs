@@ -273,7 +273,7 @@ fn begun() -> Event {
         rotation: RotationId("r1".to_owned()),
         trigger: Trigger::Schedule,
         generation: 1,
-        names: Role::ALL.into_iter().map(|role| (role, name(role))).collect(),
+        names: Role::PAIR.into_iter().map(|role| (role, name(role))).collect(),
         reason: "due".to_owned(),
     }
 }
