@@ -106,6 +106,7 @@ impl Teller {
             "rotated" => {
                 "rotated: the fresh keys are proven and in use, and the old ones are gone".to_owned()
             }
+            _ if self.back.contains(id) => story::tell_back(&entry.event),
             _ => story::tell(&entry.event),
         };
         let text = credential.as_ref().map_or_else(|| told.clone(), |id| format!("`{id}`: {told}"));
