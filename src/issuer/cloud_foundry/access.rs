@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::CloudFoundry;
 use super::foundry::Foundry;
-use super::{CloudFoundry, binding};
 use crate::domain::failure::Failure;
+use crate::issuer::binding::is_guid;
 use crate::ports::Access;
 
 /// The role that makes and deletes keys.
@@ -47,7 +48,7 @@ impl CloudFoundry {
 async fn space_of(foundry: &Foundry, instance: &str) -> Result<Option<String>, Failure> {
     let found = foundry.pages("discover", "service_instances", &[("guids", instance)]).await?;
     let space = found.first().and_then(|value| value.pointer("/relationships/space/data/guid"));
-    Ok(space.and_then(Value::as_str).filter(|guid| binding::is_guid(guid)).map(str::to_owned))
+    Ok(space.and_then(Value::as_str).filter(|guid| is_guid(guid)).map(str::to_owned))
 }
 
 /// What the roles in a space allow.

@@ -223,7 +223,7 @@ impl Foundry {
         let request = Request::get("discover", root.uaa.at("userinfo")).by(root.auth());
         let value = self.http.send(&request).await?.json()?;
         let user = value.get("user_id").and_then(Value::as_str);
-        Ok(user.filter(|guid| binding::is_guid(guid)).map(str::to_owned))
+        Ok(user.filter(|guid| is_guid(guid)).map(str::to_owned))
     }
 
     /// The roles of a user in a space, as far as this login is shown them.
