@@ -17,14 +17,20 @@ pub(super) struct Daemon {
     pub(super) path: PathBuf,
     /// The configuration that should have said where the socket is, and is not there.
     guessed: Option<PathBuf>,
+    /// Where the configuration says that it is, if a person named another place.
+    other: Option<PathBuf>,
 }
 
 impl Daemon {
     /// The daemon whose socket is configured. Nothing is sent yet.
     pub(super) fn of(common: &Common) -> Self {
-        let path = common.socket.clone().unwrap_or_else(|| configured(common));
-        let is_guess = common.socket.is_none() && !common.config.exists();
-        Self { local: Local::new(&path), path, guessed: is_guess.then(|| common.config.clone()) }
+        let (configured, is_read) =
+            crate::config::load::control_socket(&common.config, &crate::daemon::environment());
+        let is_guess = common.socket.is_none() && !is_read;
+        let other = common.socket.as_ref().filter(|socket| **socket != configured && is_read);
+        let other = other.is_some().then(|| configured.clone());
+        let path = common.socket.clone().unwrap_or(configured);
+        Self { local: Local::new(&path), path, guessed: is_guess.then(|| common.config.clone()), other }
     }
 
     /// Asks for a document.
@@ -120,6 +126,14 @@ impl Daemon {
                      may; ask as the daemon's user, `sudo -u rekeyd rekeyd …`, or be added to the group"
                 ),
             ),
+            LocalError::Absent if self.other.as_ref().is_some_and(|other| answers(other)) => (
+                Exit::Unavailable,
+                format!(
+                    "no daemon answers on `{path}`, so nothing was asked and nothing changes: one answers on `{}`, where the \
+                     configuration has it: leave `--socket` and `REKEYD_SOCKET` out",
+                    self.other.as_ref().unwrap_or(&self.path).display()
+                ),
+            ),
             LocalError::Absent => (
                 Exit::Unavailable,
                 format!(
@@ -138,7 +152,7 @@ impl Daemon {
         };
         let guessed = self.guessed.as_ref().map_or_else(String::new, |config| {
             format!(
-                "; this is the usual place, for `{}` is not there: `--config` names another",
+                "; this is the usual place, for `{}` cannot be read as the configuration of a daemon: `--config` names another",
                 config.display()
             )
         });
@@ -146,7 +160,7 @@ impl Daemon {
     }
 }
 
-/// The socket in the configuration, as far as it can be read.
-fn configured(common: &Common) -> PathBuf {
-    crate::config::load::control_socket(&common.config, &crate::daemon::environment())
+/// Whether somebody listens there.
+fn answers(socket: &std::path::Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
 }

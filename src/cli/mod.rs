@@ -10,6 +10,7 @@ mod diagnose;
 mod forecast;
 mod mistakes;
 mod offline;
+mod onboard;
 mod pages;
 mod probe;
 mod rotate;
@@ -189,6 +190,10 @@ enum Verb {
     Resume(ask::Resume),
     /// "I updated it by hand": ends a halt that waits for a person's hand.
     Confirm(tell::One),
+    /// Tell the data space of a connector; shows what is sent, and asks.
+    Register(onboard::Register),
+    /// Ask the data space to provision, and follow that to its end.
+    Provision(onboard::Provision),
     /// Ask the daemon to read its configuration again; non-zero if it refuses.
     Reload,
     /// Look at clock, permissions, network, systemd, journal and daemon, with advice.
@@ -273,6 +278,8 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Unhold(one) => ask::plain(&common, &one, crate::domain::event::Wish::Unhold).await,
         Verb::Resume(resume) => ask::resume(&common, &resume).await,
         Verb::Confirm(one) => ask::plain(&common, &one, crate::domain::event::Wish::Confirm).await,
+        Verb::Register(register) => onboard::register(&common, &register).await,
+        Verb::Provision(provision) => onboard::provision(&common, &provision).await,
         Verb::Reload => ask::reload(&common).await,
         Verb::Diagnose => diagnose::diagnose(&common).await,
         Verb::Audit(audit) => tell::audit(&common, &audit).await,

@@ -110,7 +110,12 @@ async fn withdraw(common: &Common, daemon: &Daemon, credential: &CredentialId, r
     };
     let mine = status.credentials.iter().find(|status| status.credential == *credential);
     let now = SystemClock::new().now();
-    let text = if mine.and_then(|status| status.due_at).is_some_and(|due| due <= now) {
+    let is_due = mine.and_then(|status| status.due_at).is_some_and(|due| due <= now);
+    let text = if is_due && mine.is_some_and(|status| status.hold.is_some()) {
+        format!(
+            "it is due and held: nothing begins before `rekeyd unhold {credential}`, or the end of the hold"
+        )
+    } else if is_due {
         format!("and it rotates all the same, since it is due: `rekeyd hold {credential}` stops that")
     } else {
         format!("nothing begins before it is due; `rekeyd status {credential}` shows when")

@@ -12,6 +12,7 @@ use super::local;
 use super::maintenance::Maintenance;
 use super::problem::Problem;
 use super::reader::Section;
+use super::registration;
 use super::schedule::Schedule;
 use super::tenant::{ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Tenant};
 use super::url;
@@ -48,6 +49,7 @@ pub(super) fn tenant(
         cloud_foundry: cloud_foundry.and_then(issuers::cloud_foundry),
         service_manager: service_manager
             .and_then(|section| issuers::service_manager(section, daemon, problems)),
+        registration: root.table("registration").and_then(registration::registration),
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
         credentials: Vec::new(),
     };

@@ -2,6 +2,7 @@
 //! man page all read this table; there is no other list of keys.
 
 mod local;
+mod registration;
 
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ pub enum Form {
     ServiceKey,
     /// A service instance: its guid, or its name, space and organization.
     Instance,
+    /// A list of texts.
+    Texts,
     /// A program by its whole path, with its arguments.
     Program,
     /// Permissions of a file, in octal.
@@ -242,6 +245,7 @@ pub static TENANT: &[Key] = &[
     optional("dataspace", Form::Table(DATASPACE), "", "SAP Data Space Integration of this tenant, as a consumer."),
     optional("cloud-foundry", Form::Table(CLOUD_FOUNDRY), "", "Cloud Foundry of this tenant, as an issuer."),
     optional("service-manager", Form::Table(SERVICE_MANAGER), "", "SAP Service Manager of this tenant, as an issuer: for instances outside Cloud Foundry."),
+    optional("registration", Form::Table(registration::REGISTRATION), "", "What the data space is told of this connector by `rekeyd register`. Nothing else uses it."),
     optional("files", Form::Table(FILES), "", "A folder of keys made by somebody else, as an issuer."),
     Key { name: "credential", form: Form::Tables(CREDENTIAL), need: Need::Required(""), doc: "What is rotated as a unit." },
 ];

@@ -12,6 +12,7 @@ use super::document::{Node, Raw};
 use super::keys::Form;
 use super::local;
 use super::problem::{lasting, shown};
+use super::registration;
 use super::schedule::{BadSchedule, Schedule};
 use super::secrets::{self, Look};
 use super::tenant::{Owner, Place};
@@ -36,6 +37,7 @@ pub(super) enum Leaf {
     ServiceKey(Box<ServiceKey>),
     Place(Place),
     Program(Vec<String>),
+    Texts(Vec<String>),
     Owner(Owner),
 }
 
@@ -71,6 +73,7 @@ pub(super) fn parse(form: &Form, node: &Node, look: &Look<'_>) -> Result<Leaf, C
         Form::ServiceKey => secrets::service_key(node, look).map(|key| Leaf::ServiceKey(Box::new(key))),
         Form::Instance => instance(node),
         Form::Program => local::argv(node),
+        Form::Texts => registration::texts(node),
         Form::Table(_) | Form::Tables(_) => unreachable!("sections are read by the reader"),
         _ => {
             let text = text_of(node, form)?;
@@ -152,6 +155,7 @@ pub(super) fn expectation(form: &Form) -> String {
         Form::Words(meanings) => format!("a table of words to one of {}", quoted(meanings)),
         Form::Password | Form::ServiceKey => secrets::EXPECTED.to_owned(),
         Form::Instance => "a guid or `{ name = \"…\", space = \"…\", org = \"…\" }`".to_owned(),
+        Form::Texts => "a list of texts".to_owned(),
         Form::Program => "a list that begins with the whole path of a program".to_owned(),
         Form::Mode => "permissions such as `0600`".to_owned(),
         Form::Owner => "`user`, `user:group` or `:group`".to_owned(),

@@ -48,10 +48,12 @@ pub fn load_daemon(path: &Path, environment: &Environment) -> Result<Daemon, Vec
     if is_wrong { Err(problems) } else { Ok(daemon) }
 }
 
-/// The control socket, as far as the daemon's part can be read; the default where it cannot. For commands, which need
-/// no more than that.
-pub fn control_socket(path: &Path, environment: &Environment) -> PathBuf {
-    daemon(path, environment, &mut Vec::new()).0.control_socket
+/// The control socket, as far as the daemon's part can be read; the default where it cannot, and whether it could. For
+/// commands, which need no more than that.
+pub fn control_socket(path: &Path, environment: &Environment) -> (PathBuf, bool) {
+    let mut problems = Vec::new();
+    let socket = daemon(path, environment, &mut problems).0.control_socket;
+    (socket, problems.iter().all(|problem| problem.severity != Severity::Error))
 }
 
 /// The daemon's part, and where the rules of the fleet stand in it. What of it cannot be read is not held against the

@@ -36,6 +36,7 @@ pub mod load;
 mod local;
 pub mod manual;
 pub mod reference;
+mod registration;
 pub mod schema;
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ getters! {
     service_key -> Box<ServiceKey> = ServiceKey;
     place -> Place = Place;
     program -> Vec<String> = Program;
+    texts -> Vec<String> = Texts;
     owner -> Owner = Owner;
 }
 

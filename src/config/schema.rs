@@ -99,6 +99,7 @@ fn form(form: &Form) -> Value {
             ],
         }),
         Form::Mode => json!({ "type": "string", "pattern": "^0?[0-7]{3}$" }),
+        Form::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Form::Program => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
         Form::Table(keys) => section(keys),
         Form::Tables(keys) => json!({ "type": "array", "items": section(keys) }),

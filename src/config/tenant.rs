@@ -55,6 +55,8 @@ pub struct Tenant {
     pub cloud_foundry: Option<CloudFoundry>,
     /// Its Service Manager.
     pub service_manager: Option<ServiceManager>,
+    /// What the data space is told of its connector.
+    pub registration: Option<Registration>,
     /// Its folder of keys.
     pub files: Option<Files>,
     /// What is rotated.
@@ -98,6 +100,41 @@ pub struct ServiceManager {
     pub url: String,
     /// How many calls the login makes in an hour.
     pub calls_per_hour: u32,
+}
+
+/// What a data space is told of a connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The business partner number.
+    pub bpn: String,
+    /// The location code.
+    pub location: String,
+    /// The connector's name.
+    pub connector_name: String,
+    /// The connector's address.
+    pub connector_url: String,
+    /// The client id of the portal's technical user for the connector.
+    pub connector_user: String,
+    /// Its secret.
+    pub connector_secret: Secret,
+    /// The token address of the portal's central identity provider.
+    pub central_idp_token_url: String,
+    /// The address of the portal's backend.
+    pub backend_portal_url: String,
+    /// The address of the BDRS server.
+    pub bdrs_server_url: String,
+    /// The decentral identifier.
+    pub did: String,
+    /// The identifiers of trusted issuers.
+    pub trusted_issuers: Vec<String>,
+    /// The client id of the technical user for the wallet.
+    pub wallet_user: String,
+    /// Its secret.
+    pub wallet_secret: Secret,
+    /// The wallet's token address.
+    pub wallet_token_url: String,
+    /// The address of decentral identity management.
+    pub wallet_url: String,
 }
 
 /// A folder of keys, as an issuer.

@@ -251,6 +251,11 @@ fn consumer(
         let check = local.check.as_ref().map(program);
         return Ok(Arc::new(Local::new(Arc::clone(http), way(&local.way), check)));
     }
+    Ok(Arc::new(dataspace(tenant, http)?))
+}
+
+/// The data space of a tenant that has one.
+pub fn dataspace(tenant: &Tenant, http: &Arc<Http>) -> Result<Dataspace, Failure> {
     let section = tenant.dataspace.as_ref().expect("a checked configuration has the consumer's section");
     let settings = dataspace::Settings {
         key: Arc::new(section.key.clone()),
@@ -259,7 +264,7 @@ fn consumer(
         words: section.status_words.clone(),
         timeout: None,
     };
-    Ok(Arc::new(Dataspace::new(Arc::clone(http), &settings)?))
+    Dataspace::new(Arc::clone(http), &settings)
 }
 
 fn way(way: &config::Way) -> local::Way {

@@ -39,8 +39,12 @@ impl Probing {
             name: tried.key.name.to_string(),
             in_use: tried.in_use,
             evidence: tried.outcome.as_ref().map_or(0, |grade| u8::from(*grade)),
-            failure: tried.outcome.as_ref().err().map(ToString::to_string),
-            refused: tried.outcome.as_ref().is_err_and(|failure| !failure.class.is_passing()),
+            failure: tried.outcome.as_ref().err().map(|failure| {
+                let so = if tried.was_read { "" } else { "not tried, for its issuer does not show it: " };
+                format!("{so}{failure}")
+            }),
+            refused: tried.was_read
+                && tried.outcome.as_ref().is_err_and(|failure| !failure.class.is_passing()),
         };
         Self { credential: credential.clone(), keys: tried.iter().map(key).collect() }
     }

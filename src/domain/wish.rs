@@ -57,9 +57,21 @@ fn admit_withdraw(record: &Record) -> Result<(), String> {
         Stage::Settled { .. } => {
             Err(format!("no rotation is asked for, so there is nothing to withdraw: {}", see(record)))
         }
+        Stage::Restoring { .. } | Stage::Soaking { course: Course::Back(_), .. } => {
+            Err(format!("the rotation is on its way back already: {}", see(record)))
+        }
+        Stage::Retiring { .. } => {
+            Err(format!("it is too late, the old keys are being retired: {}", see(record)))
+        }
+        stage @ (Stage::Provisioning { .. } | Stage::Soaking { .. }) => Err(format!(
+            "the rotation has begun (`{}`), and half-way is no place to stop: `rekeyd restore {}` goes back; {}",
+            stage.phase(),
+            record.credential,
+            see(record)
+        )),
         stage => Err(format!(
-            "the rotation has begun (`{}`), and half-way is no place to stop: `rekeyd restore {}` goes back once the \
-             fresh keys are delivered; {}",
+            "the rotation has begun (`{}`), and half-way is no place to stop: once the fresh keys are delivered, \
+             `rekeyd restore {}` goes back; {}",
             stage.phase(),
             record.credential,
             see(record)

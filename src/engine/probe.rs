@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Engine;
 use super::desk::Hand;
 use super::look::material;
-use super::{Engine, Unit};
 use crate::domain::evidence::Grade;
 use crate::domain::failure::Failure;
 use crate::domain::key::Key;
@@ -21,6 +21,8 @@ pub struct Tried {
     pub in_use: bool,
     /// How far it got, or why it did not.
     pub outcome: Result<Grade, Failure>,
+    /// Whether the key itself was tried: it could be read at its issuer.
+    pub was_read: bool,
 }
 
 impl Engine {
@@ -34,14 +36,14 @@ impl Engine {
         let mut tried = Vec::new();
         for (role, key) in record.stage.keys() {
             let in_use = record.stage.in_use().values().any(|used| used.id == key.id);
-            let outcome = test(&unit, &mut hand, role, key).await;
-            tried.push(Tried { role, key: key.clone(), in_use, outcome });
+            let read = material(&unit, &mut hand, role, key).await;
+            let was_read = read.is_ok();
+            let outcome = match read {
+                Ok(secret) => unit.consumer.test(role, &secret).await,
+                Err(failure) => Err(failure),
+            };
+            tried.push(Tried { role, key: key.clone(), in_use, outcome, was_read });
         }
         Some(tried)
     }
-}
-
-async fn test(unit: &Unit, hand: &mut Hand, role: Role, key: &Key) -> Result<Grade, Failure> {
-    let secret = material(unit, hand, role, key).await?;
-    unit.consumer.test(role, &secret).await
 }

@@ -1,7 +1,7 @@
 //! The values of labels whose set is closed.
 
 /// What is asked of an upstream: the closed set of the label `operation`.
-pub const OPERATIONS: [&str; 14] = [
+pub const OPERATIONS: [&str; 15] = [
     "token",
     "discover",
     "list_keys",
@@ -16,6 +16,7 @@ pub const OPERATIONS: [&str; 14] = [
     "get_dataplane",
     "root",
     "notify",
+    "register",
 ];
 
 /// Why a wish to rotate was not acted upon: the closed set of the label `class` of `rekeyd_triggers_ignored_total`.

@@ -9,6 +9,7 @@ mod inputs;
 mod local;
 mod metrics;
 mod notify;
+mod onboarding;
 mod rotation;
 mod service_manager;
 mod signals;

@@ -4,6 +4,7 @@
 //! answer of its own: a person delivers then. Whether the credential works is looked at independently, with the keys.
 
 mod content;
+pub mod registration;
 pub mod status_words;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::key::{Key, KeySet};
 use super::names::{KeyName, Role};
 use super::observation::{Looks, Observation};
 use super::policy::Policy;
-use super::proof::Permit;
+use super::proof::{Gate, Permit};
 use super::record::{Asking, Record};
 use super::stage::Stage;
 use super::{Timestamp, after, backoff};
@@ -213,6 +213,23 @@ impl Sight<'_> {
     fn held(&self, text: impl Into<String>) -> Plan {
         let until = self.record.hold.as_ref().and_then(|hold| hold.until);
         Plan::rest(until.map_or(NextLook::Schedule, NextLook::At), "held", text)
+    }
+
+    /// A gate before a deletion is closed.
+    fn shut(&self, gate: &Gate) -> Plan {
+        let text = format!("gate `{}` is closed: {}", gate.name, gate.why);
+        if let Some(at) = gate.opens_at {
+            return Plan::rest(NextLook::At(at.max(after(self.now, self.policy.poll))), "gate", text);
+        }
+        if self.record.is_held(self.now) {
+            return self.held(text).person(self.unhold());
+        }
+        let what = format!("`rekeyd explain {}` shows every gate", self.record.credential);
+        self.seldom("gate", text).person(what)
+    }
+
+    fn unhold(&self) -> String {
+        format!("`rekeyd unhold {}` lifts the hold", self.record.credential)
     }
 
     /// A rest because something could not be seen, longer each time.

@@ -83,7 +83,7 @@ fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Optio
             let why = gate.why.clone();
             return Some(keep_watch(sight, fresh, &retirement.evidence, ends, "second-soak", why));
         }
-        return Some(shut(sight, gate));
+        return Some(sight.shut(gate));
     }
     closed.first().map(|gate| renew(sight, fresh, &gate.why))
 }
@@ -95,15 +95,6 @@ fn unseen(sight: &Sight<'_>) -> Option<Plan> {
     }
     let failure = sight.observation.status.failure().filter(|failure| failure.class != Class::NotFound)?;
     Some(sight.blind("the consumer", failure))
-}
-
-fn shut(sight: &Sight<'_>, gate: &Gate) -> Plan {
-    let text = format!("gate `{}` is closed: {}", gate.name, gate.why);
-    if let Some(at) = gate.opens_at {
-        return Plan::rest(NextLook::At(at.max(after(sight.now, sight.policy.poll))), "gate", text);
-    }
-    let plan = if sight.record.is_held(sight.now) { sight.held(text) } else { sight.seldom("gate", text) };
-    plan.person(format!("`rekeyd explain {}` shows every gate", sight.record.credential))
 }
 
 fn renew(sight: &Sight<'_>, fresh: &KeySet, why: &str) -> Plan {
