@@ -46,7 +46,7 @@ pub(crate) struct Restore {
     /// Why; it stands in the history.
     #[arg(long, default_value = "asked for by command")]
     reason: String,
-    /// Follow until it is done. Ctrl-C detaches; the way back goes on.
+    /// Follow until the old keys are back and the fresh ones gone. Ctrl-C detaches (75); the way back goes on.
     #[arg(long)]
     wait: bool,
 }
@@ -136,7 +136,7 @@ pub(super) async fn follow(
             if !common.quiet && !common.json {
                 eprintln!("rekeyd: {}; it is followed", refusal.error);
             }
-            return watch::watch(common, daemon, credential, past).await;
+            return watch::watch(common, daemon, &request, past).await;
         }
         Ok(Err(refusal)) => return fail(Exit::of_refusal(refusal.exit), &refusal.error),
         Err(exit) => return exit,
@@ -144,7 +144,7 @@ pub(super) async fn follow(
     if !(wait && common.json) {
         say_taken(common, credential, &request.wish, &done, wait);
     }
-    if wait { watch::watch(common, daemon, credential, past).await } else { Exit::Done }
+    if wait { watch::watch(common, daemon, &request, past).await } else { Exit::Done }
 }
 
 /// What was asked for is written down: what comes now, or what stands before it.

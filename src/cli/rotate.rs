@@ -41,7 +41,8 @@ pub(crate) struct Rotate {
     /// Take back what was asked for; no rotation that has begun is stopped.
     #[arg(long, requires = "credential", conflicts_with_all = ["due", "all", "i_mean_it", "wait"])]
     withdraw: bool,
-    /// Follow the rotation until it is done, also one that is under way. Ctrl-C detaches; the rotation goes on.
+    /// Follow the rotation until it is done, also one that is under way: exit code 0 for fresh keys, 1 where the old ones stay.
+    /// Ctrl-C detaches (75); the rotation goes on.
     #[arg(long, conflicts_with_all = ["due", "all"])]
     wait: bool,
 }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::client::Daemon;
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
-use crate::daemon::protocol::History;
+use crate::daemon::protocol::{History, WishRequest};
 use crate::daemon::report::{CredentialStatus, Status};
 use crate::domain::event::{Entry, Event, Wish};
 use crate::domain::names::CredentialId;
@@ -21,16 +21,93 @@ const POLL: Duration = Duration::from_millis(400);
 const QUIET: Duration = Duration::from_mins(1);
 
 /// What has happened so far.
+#[derive(Default)]
 pub(super) struct Past {
     /// The number of the last entry.
     sequence: u64,
     /// How what comes next is told.
     teller: Teller,
+    /// Whether the last rotation turned back, be it over or not.
+    has_turned_back: bool,
+}
+
+impl Past {
+    /// The next entry as a sentence.
+    fn tell(&mut self, entry: &Entry) -> String {
+        self.sequence = entry.sequence;
+        match &entry.event {
+            Event::Begun { .. } | Event::Adopted { .. } => self.has_turned_back = false,
+            Event::TurnedBack { .. } | Event::SameSecret { .. } => self.has_turned_back = true,
+            _ => {}
+        }
+        self.teller.tell(entry)
+    }
+}
+
+/// How what was followed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The fresh keys are in use.
+    Fresh,
+    /// The old keys stay in use.
+    Old,
+    /// It was taken back before it began.
+    Withdrawn,
+    /// Only a person goes on from here.
+    Person,
+}
+
+impl End {
+    /// Whether `entry`, the last one of `past`, is the end, and which.
+    fn of(entry: &Entry, past: &Past) -> Option<Self> {
+        match &entry.event {
+            Event::Completed if past.has_turned_back => Some(Self::Old),
+            Event::Completed => Some(Self::Fresh),
+            Event::Halted(_) => Some(Self::Person),
+            Event::Wished(Wish::Withdraw { .. }) => Some(Self::Withdrawn),
+            _ => None,
+        }
+    }
+
+    /// Who wants to go back wants the old keys, who rotates the fresh ones.
+    fn exit(self, wish: &Wish) -> Exit {
+        match (self, wish) {
+            (Self::Old, Wish::Restore { .. }) => Exit::Done,
+            (Self::Fresh, wish) if !matches!(wish, Wish::Restore { .. }) => Exit::Done,
+            (Self::Person, _) => Exit::Person,
+            (Self::Fresh | Self::Old | Self::Withdrawn, _) => Exit::Failed,
+        }
+    }
+
+    /// The same in words.
+    fn sentence(self, asked: &WishRequest) -> String {
+        let id = &asked.credential;
+        match (self, self.exit(&asked.wish)) {
+            (Self::Fresh, Exit::Done) => {
+                format!("`{id}` is settled with fresh keys; `rekeyd status {id}` shows them")
+            }
+            (Self::Fresh, _) => {
+                format!(
+                    "`{id}` is settled with fresh keys: nothing went back; `rekeyd history {id}` tells why"
+                )
+            }
+            (Self::Old, Exit::Done) => {
+                format!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why")
+            }
+            (Self::Old, _) => format!(
+                "`{id}` is settled with its old keys: the rotation brought no fresh ones; `rekeyd history {id}` tells why"
+            ),
+            (Self::Withdrawn, _) => {
+                format!("`{id}` is as it was: nothing begins; `rekeyd status {id}` shows it")
+            }
+            (Self::Person, _) => format!("`{id}` needs a person; `rekeyd explain {id}` says what to do"),
+        }
+    }
 }
 
 /// What has happened to the credential so far.
 pub(super) async fn past(daemon: &Daemon, credential: &CredentialId) -> Result<Past, Exit> {
-    let mut past = Past { sequence: 0, teller: Teller::default() };
+    let mut past = Past::default();
     loop {
         let path = format!("/v1/history?credential={credential}&after={}", past.sequence);
         let history: History = daemon.get(&path).await?;
@@ -38,8 +115,7 @@ pub(super) async fn past(daemon: &Daemon, credential: &CredentialId) -> Result<P
             return Ok(past);
         }
         for entry in &history.entries {
-            past.teller.tell(entry);
-            past.sequence = entry.sequence;
+            past.tell(entry);
         }
     }
 }
@@ -62,9 +138,11 @@ fn goes_on(status: &CredentialStatus, wish: &Wish) -> bool {
     }
 }
 
-/// Follows until the credential is settled again, or a person is needed. Ctrl-C detaches from the first moment on.
-pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &CredentialId, past: Past) -> Exit {
-    let mut screen = Screen::new(common, credential, past.teller);
+/// Follows what was asked for until the credential is settled again, or a person is needed. Ctrl-C detaches from the first
+/// moment on.
+pub(super) async fn watch(common: &Common, daemon: &Daemon, asked: &WishRequest, past: Past) -> Exit {
+    let credential = &asked.credential;
+    let mut screen = Screen::new(common, asked, past);
     let mut interrupts = match signal(SignalKind::interrupt()) {
         Ok(interrupts) => interrupts,
         Err(problem) => {
@@ -75,30 +153,28 @@ pub(super) async fn watch(common: &Common, daemon: &Daemon, credential: &Credent
         }
     };
     let exit = tokio::select! {
-        exit = look_on(daemon, credential, past.sequence, &mut screen) => Some(exit),
+        exit = look_on(daemon, &mut screen) => Some(exit),
         _ = interrupts.recv() => None,
     };
     exit.unwrap_or_else(|| {
         screen.detach();
-        Exit::Done
+        Exit::Later
     })
 }
 
-async fn look_on(daemon: &Daemon, credential: &CredentialId, from: u64, screen: &mut Screen<'_>) -> Exit {
+async fn look_on(daemon: &Daemon, screen: &mut Screen<'_>) -> Exit {
     let clock = SystemClock::new();
-    let mut after = from;
+    let credential = &screen.asked.credential;
     loop {
-        let path = format!("/v1/history?credential={credential}&after={after}");
+        let path = format!("/v1/history?credential={credential}&after={}", screen.past.sequence);
         let entries = match daemon.get::<History>(&path).await {
             Ok(history) => history.entries,
             Err(exit) => return exit,
         };
         for entry in entries {
-            after = entry.sequence;
             screen.event(&entry);
-            if let Some(exit) = outcome(&entry) {
-                screen.end(exit);
-                return exit;
+            if let Some(end) = End::of(&entry, &screen.past) {
+                return screen.end(end);
             }
         }
         match daemon.get::<Status>("/v1/status").await {
@@ -112,15 +188,6 @@ async fn look_on(daemon: &Daemon, credential: &CredentialId, from: u64, screen: 
     }
 }
 
-fn outcome(entry: &Entry) -> Option<Exit> {
-    match &entry.event {
-        Event::Completed => Some(Exit::Done),
-        Event::Halted(_) => Some(Exit::Person),
-        Event::Wished(Wish::Withdraw { .. }) => Some(Exit::Failed),
-        _ => None,
-    }
-}
-
 /// What it waits for before it begins, or a person for; what was decided before it was asked for tells nothing.
 fn waits(status: &CredentialStatus) -> Option<String> {
     let is_waiting = status.is_settled() || status.person.is_some();
@@ -131,28 +198,26 @@ fn waits(status: &CredentialStatus) -> Option<String> {
 
 struct Screen<'a> {
     common: &'a Common,
-    credential: &'a CredentialId,
+    asked: &'a WishRequest,
     spinner: bool,
-    turned_back: bool,
     /// What was last said to be waited for.
     waits: String,
-    teller: Teller,
+    past: Past,
     spoken: Duration,
     frame: usize,
 }
 
 impl<'a> Screen<'a> {
-    fn new(common: &'a Common, credential: &'a CredentialId, teller: Teller) -> Self {
+    fn new(common: &'a Common, asked: &'a WishRequest, past: Past) -> Self {
         // A terminal that is dumb knows no way to wipe a line.
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let spinner = !common.json && !common.quiet && !is_dumb && std::io::stdout().is_terminal();
         let (waits, spoken) = (String::new(), Duration::ZERO);
-        Self { common, credential, spinner, turned_back: false, waits, teller, spoken, frame: 0 }
+        Self { common, asked, spinner, waits, past, spoken, frame: 0 }
     }
 
     fn event(&mut self, entry: &Entry) {
-        let told = self.teller.tell(entry);
-        self.turned_back |= matches!(entry.event, Event::TurnedBack { .. } | Event::SameSecret { .. });
+        let told = self.past.tell(entry);
         if self.common.json {
             println!("{}", serde_json::to_string(entry).expect("an entry is plain data"));
         } else if !self.common.quiet {
@@ -189,25 +254,21 @@ impl<'a> Screen<'a> {
         }
     }
 
-    fn end(&self, exit: Exit) {
+    fn end(&self, end: End) -> Exit {
         self.clear();
-        if self.common.json || self.common.quiet {
-            return;
+        let (exit, sentence) = (end.exit(&self.asked.wish), end.sentence(self.asked));
+        if exit != Exit::Done {
+            return fail(exit, &sentence);
         }
-        let id = self.credential;
-        match exit {
-            Exit::Done if self.turned_back => {
-                println!("`{id}` is settled with its old keys; `rekeyd history {id}` tells why");
-            }
-            Exit::Done => println!("`{id}` is settled with fresh keys; `rekeyd status {id}` shows them"),
-            Exit::Failed => println!("`{id}` is as it was: nothing begins; `rekeyd status {id}` shows it"),
-            _ => println!("`{id}` needs a person; `rekeyd explain {id}` says what to do"),
+        if !self.common.json && !self.common.quiet {
+            println!("{sentence}");
         }
+        exit
     }
 
     fn detach(&self) {
         self.clear();
-        let id = self.credential;
+        let id = &self.asked.credential;
         eprintln!(
             "detached: what was asked for goes on. `rekeyd history {id} --follow` shows what comes of it; until it is over \
              `rekeyd rotate {id} --wait` follows it to its end"

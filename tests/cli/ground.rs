@@ -267,7 +267,7 @@ fn admitted(credential: &CredentialId) -> FleetEvent {
     }
 }
 
-fn begun() -> Event {
+pub(crate) fn begun() -> Event {
     let name = |role: Role| KeyName(format!("rekeyd-{role}-g1-qvpngiwp6ax"));
     Event::Begun {
         rotation: RotationId("r1".to_owned()),

@@ -7,6 +7,7 @@
 
 mod broken;
 mod commands;
+mod following;
 mod ground;
 
 use std::fs;
