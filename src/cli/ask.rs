@@ -130,12 +130,20 @@ pub(super) async fn follow(
         Err(exit) => return exit,
     };
     let request = WishRequest { credential: credential.clone(), wish };
+    // Who comes back to the way back asks for nothing new.
+    if wait && matches!(request.wish, Wish::Restore { .. }) {
+        if past.went_back() {
+            return watch::back_already(common, &request);
+        }
+        if past.goes_back() && watch::is_under_way(daemon, &request, &past).await {
+            say_followed(common, &format!("`{credential}`: the old keys are asked back already"));
+            return watch::watch(common, daemon, &request, past).await;
+        }
+    }
     let done = match daemon.ask::<_, Done>("/v1/wish", &request).await {
         Ok(Ok(done)) => done,
-        Ok(Err(refusal)) if wait && watch::is_under_way(daemon, credential, &request.wish).await => {
-            if !common.quiet && !common.json {
-                eprintln!("rekeyd: {}; it is followed", refusal.error);
-            }
+        Ok(Err(refusal)) if wait && watch::is_under_way(daemon, &request, &past).await => {
+            say_followed(common, &refusal.error);
             return watch::watch(common, daemon, &request, past).await;
         }
         Ok(Err(refusal)) => return fail(Exit::of_refusal(refusal.exit), &refusal.error),
@@ -145,6 +153,13 @@ pub(super) async fn follow(
         say_taken(common, credential, &request.wish, &done, wait);
     }
     if wait { watch::watch(common, daemon, &request, past).await } else { Exit::Done }
+}
+
+/// It is not asked for anew, and why.
+fn say_followed(common: &Common, why: &str) {
+    if !common.quiet && !common.json {
+        eprintln!("rekeyd: {why}; it is followed");
+    }
 }
 
 /// What was asked for is written down: what comes now, or what stands before it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::ask::say;
 use super::client::Daemon;
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
@@ -27,20 +28,56 @@ pub(super) struct Past {
     sequence: u64,
     /// How what comes next is told.
     teller: Teller,
-    /// Whether the last rotation turned back, be it over or not.
-    has_turned_back: bool,
+    course: Course,
+}
+
+/// Which way the last rotation goes, or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Course {
+    /// Towards fresh keys, if there is one at all.
+    #[default]
+    Forth,
+    /// The same, and a person has asked for the old keys.
+    AskedBack,
+    /// Back to the old keys.
+    Back,
+    /// It is over, with fresh keys.
+    Fresh,
+    /// It is over, with the old keys.
+    Old,
+}
+
+impl Course {
+    fn after(self, event: &Event) -> Self {
+        match (event, self) {
+            (Event::Begun { .. } | Event::Adopted { .. }, _) | (Event::Halted(_), Self::AskedBack) => {
+                Self::Forth
+            }
+            (Event::Wished(Wish::Restore { .. }), Self::Forth) => Self::AskedBack,
+            (Event::TurnedBack { .. } | Event::SameSecret { .. }, _) => Self::Back,
+            (Event::Completed, Self::Back) => Self::Old,
+            (Event::Completed, _) => Self::Fresh,
+            _ => self,
+        }
+    }
 }
 
 impl Past {
     /// The next entry as a sentence.
     fn tell(&mut self, entry: &Entry) -> String {
         self.sequence = entry.sequence;
-        match &entry.event {
-            Event::Begun { .. } | Event::Adopted { .. } => self.has_turned_back = false,
-            Event::TurnedBack { .. } | Event::SameSecret { .. } => self.has_turned_back = true,
-            _ => {}
-        }
+        self.course = self.course.after(&entry.event);
         self.teller.tell(entry)
+    }
+
+    /// Whether the old keys are on their way back.
+    pub(super) fn goes_back(&self) -> bool {
+        matches!(self.course, Course::AskedBack | Course::Back)
+    }
+
+    /// Whether the old keys are back, and nothing has begun since.
+    pub(super) fn went_back(&self) -> bool {
+        self.course == Course::Old
     }
 }
 
@@ -61,7 +98,7 @@ impl End {
     /// Whether `entry`, the last one of `past`, is the end, and which.
     fn of(entry: &Entry, past: &Past) -> Option<Self> {
         match &entry.event {
-            Event::Completed if past.has_turned_back => Some(Self::Old),
+            Event::Completed if past.went_back() => Some(Self::Old),
             Event::Completed => Some(Self::Fresh),
             Event::Halted(_) => Some(Self::Person),
             Event::Wished(Wish::Withdraw { .. }) => Some(Self::Withdrawn),
@@ -121,21 +158,33 @@ pub(super) async fn past(daemon: &Daemon, credential: &CredentialId) -> Result<P
 }
 
 /// Whether what is wished for is asked for already, or under way, and goes on by itself.
-pub(super) async fn is_under_way(daemon: &Daemon, credential: &CredentialId, wish: &Wish) -> bool {
+pub(super) async fn is_under_way(daemon: &Daemon, asked: &WishRequest, past: &Past) -> bool {
     let Ok(status) = daemon.try_get::<Status>("/v1/status").await else { return false };
-    let mine = status.credentials.iter().find(|status| status.credential == *credential);
-    mine.is_some_and(|mine| goes_on(mine, wish))
+    let mine = status.credentials.iter().find(|status| status.credential == asked.credential);
+    mine.is_some_and(|mine| goes_on(mine, &asked.wish, past))
 }
 
-fn goes_on(status: &CredentialStatus, wish: &Wish) -> bool {
+fn goes_on(status: &CredentialStatus, wish: &Wish, past: &Past) -> bool {
     match (wish, status.stage.as_str()) {
         _ if status.halt.is_some() => false,
         (Wish::Rotate { .. }, "settled") => status.asked.is_some() && status.hold.is_none(),
         (Wish::Rotate { .. }, stage) => stage != "unknown",
-        // Who wants to go back is not shown the way forward.
-        (Wish::Restore { .. }, stage) => stage == "restoring",
+        // Who wants to go back is not shown the way forward. The way back soaks and retires, too.
+        (Wish::Restore { .. }, stage) => stage == "restoring" || past.goes_back(),
         _ => false,
     }
+}
+
+/// The command that follows it.
+fn command(asked: &WishRequest) -> String {
+    let verb = if matches!(asked.wish, Wish::Restore { .. }) { "restore" } else { "rotate" };
+    format!("rekeyd {verb} {} --wait", asked.credential)
+}
+
+/// Says that the way back is over, which nobody has to ask for.
+pub(super) fn back_already(common: &Common, asked: &WishRequest) -> Exit {
+    say(common, &format!("the way back is over, and nothing is asked: {}", End::Old.sentence(asked)));
+    End::Old.exit(&asked.wish)
 }
 
 /// Follows what was asked for until the credential is settled again, or a person is needed. Ctrl-C detaches from the first
@@ -271,7 +320,8 @@ impl<'a> Screen<'a> {
         let id = &self.asked.credential;
         eprintln!(
             "detached: what was asked for goes on. `rekeyd history {id} --follow` shows what comes of it; until it is over \
-             `rekeyd rotate {id} --wait` follows it to its end"
+             `{}` follows it to its end",
+            command(self.asked)
         );
     }
 }
@@ -297,7 +347,8 @@ mod tests {
             Wish::Rotate { trigger: Trigger::Command, reason: reason.clone(), pass: Pass::default() };
         let restore = Wish::Restore { reason };
         let check = |status: &CredentialStatus, wish, expected| {
-            assert_eq!(goes_on(status, wish), expected, "{wish:?} while `{}`", status.stage);
+            let past = Past::default();
+            assert_eq!(goes_on(status, wish, &past), expected, "{wish:?} while `{}`", status.stage);
         };
         for (stage, forth, back) in [
             ("unknown", false, false),
@@ -311,6 +362,14 @@ mod tests {
         let asked = CredentialStatus { asked: Some("drill".to_owned()), ..status("settled") };
         check(&asked, &rotate, true);
         check(&CredentialStatus { hold: Some("audit".to_owned()), ..asked }, &rotate, false);
+        for stage in ["provisioning", "soaking", "retiring"] {
+            for (course, expected) in
+                [(Course::Forth, false), (Course::AskedBack, true), (Course::Back, true)]
+            {
+                let past = Past { course, ..Past::default() };
+                assert_eq!(goes_on(&status(stage), &restore, &past), expected, "{course:?} while `{stage}`");
+            }
+        }
     }
 
     #[test]

@@ -20,6 +20,10 @@ fn turned_back() -> Event {
     Event::TurnedBack { why: "it failed".to_owned(), baseline: Baseline::default() }
 }
 
+fn asked_back() -> Event {
+    Event::Wished(Wish::Restore { reason: "it misbehaves".to_owned() })
+}
+
 fn withdrawn() -> Event {
     Event::Wished(Wish::Withdraw { reason: "not now".to_owned() })
 }
@@ -221,12 +225,34 @@ fn who_joins_late_is_told_the_same_end() {
         |past| Play { past, coming: vec![Event::Completed], refused: Some("restoring"), ends: false };
     let (_, problem) = Stage::of(joined(vec![begun(), turned_back()])).run(&ROTATE, 1);
     assert_eq!(problem, NOT_FRESH);
-    let (last, _) = Stage::of(joined(vec![begun(), turned_back()])).run(&RESTORE, 0);
-    assert_eq!(last, OLD);
     // What became of the rotation before tells nothing of this one.
     let past = vec![begun(), turned_back(), Event::Completed, begun()];
     let (last, _) = Stage::of(joined(past)).run(&ROTATE, 0);
     assert_eq!(last, FRESH);
+}
+
+#[test]
+fn who_comes_back_to_the_way_back_asks_for_nothing_new() {
+    let check = |past: Vec<Event>, coming: Vec<Event>, stage, last: &str, problem: &str| {
+        let play = Stage::of(Play { past, coming, refused: Some(stage), ends: false });
+        let (said, error) = play.run(&RESTORE, 0);
+        assert_eq!((said.as_str(), error.as_str()), (last, problem), "{stage}");
+        assert!(play.asked().is_empty(), "{stage}: {:?}", play.asked());
+    };
+    let followed = "rekeyd: `acme/dataplane`: the old keys are asked back already; it is followed";
+    for stage in ["restoring", "soaking", "retiring"] {
+        check(vec![begun(), turned_back()], vec![Event::Completed], stage, OLD, followed);
+    }
+    let coming = vec![turned_back(), Event::Completed];
+    check(vec![begun(), asked_back()], coming, "provisioning", OLD, followed);
+    // What is over is over.
+    let over = format!("the way back is over, and nothing is asked: {OLD}");
+    check(vec![begun(), turned_back(), Event::Completed], vec![], "settled", &over, "");
+    // Until something begins again: that is another rotation, which nobody has asked back.
+    let past = vec![begun(), turned_back(), Event::Completed, begun()];
+    let play = Stage::of(Play { past, coming: vec![turned_back(), Event::Completed], ..Play::default() });
+    assert_eq!(play.run(&RESTORE, 0).0, OLD);
+    assert_eq!(play.asked().len(), 1);
 }
 
 /// Follows until something is said of `wanted`, and presses Ctrl-C.
@@ -247,4 +273,6 @@ fn who_detaches_may_come_back_later() {
     let words = detached(&ROTATE, begun(), "begins");
     assert!(words.starts_with("detached: what was asked for goes on. "), "{words}");
     assert!(words.contains("`rekeyd rotate acme/dataplane --wait` follows it"), "{words}");
+    let words = detached(&RESTORE, turned_back(), "turns back");
+    assert!(words.contains("`rekeyd restore acme/dataplane --wait` follows it"), "{words}");
 }
