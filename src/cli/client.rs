@@ -39,6 +39,17 @@ impl Daemon {
         self.read(answer)?.map_err(|refusal| fail(Exit::of_refusal(refusal.exit), &refusal.error))
     }
 
+    /// Asks for a document about what is under way. Something answered before: `then` says what it means that nobody does now.
+    pub(super) async fn get_again<T: DeserializeOwned>(&self, path: &str, then: &str) -> Result<T, Exit> {
+        let answer = self.local.get(path).await;
+        if let Err(problem) = &answer {
+            let path = self.path.display();
+            let text = format!("the daemon on `{path}` answers no more ({problem}): {then}");
+            return Err(fail(Exit::Unavailable, &text));
+        }
+        self.read(answer)?.map_err(|refusal| fail(Exit::of_refusal(refusal.exit), &refusal.error))
+    }
+
     /// Asks for a document, and says nothing to anybody where that fails.
     pub(super) async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LocalError> {
         let (status, body) = self.local.get(path).await?;

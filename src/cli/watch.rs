@@ -181,6 +181,16 @@ fn command(asked: &WishRequest) -> String {
     format!("rekeyd {verb} {} --wait", asked.credential)
 }
 
+/// What becomes of it without a daemon.
+fn bereft(asked: &WishRequest) -> String {
+    let what = if matches!(asked.wish, Wish::Restore { .. }) { "the way back" } else { "the rotation" };
+    format!(
+        "{what} stands in the journal and goes on at the daemon's next start, and `{}` follows it then; \
+         `rekeyd diagnose` says what is in the daemon's way",
+        command(asked)
+    )
+}
+
 /// Says that the way back is over, which nobody has to ask for.
 pub(super) fn back_already(common: &Common, asked: &WishRequest) -> Exit {
     say(common, &format!("the way back is over, and nothing is asked: {}", End::Old.sentence(asked)));
@@ -214,9 +224,10 @@ pub(super) async fn watch(common: &Common, daemon: &Daemon, asked: &WishRequest,
 async fn look_on(daemon: &Daemon, screen: &mut Screen<'_>) -> Exit {
     let clock = SystemClock::new();
     let credential = &screen.asked.credential;
+    let then = bereft(screen.asked);
     loop {
         let path = format!("/v1/history?credential={credential}&after={}", screen.past.sequence);
-        let entries = match daemon.get::<History>(&path).await {
+        let entries = match daemon.get_again::<History>(&path, &then).await {
             Ok(history) => history.entries,
             Err(exit) => return exit,
         };
@@ -226,7 +237,7 @@ async fn look_on(daemon: &Daemon, screen: &mut Screen<'_>) -> Exit {
                 return screen.end(end);
             }
         }
-        match daemon.get::<Status>("/v1/status").await {
+        match daemon.get_again::<Status>("/v1/status", &then).await {
             Ok(status) => {
                 let mine = status.credentials.into_iter().find(|status| status.credential == *credential);
                 screen.tick(mine.as_ref(), &clock);

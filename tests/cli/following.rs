@@ -255,6 +255,23 @@ fn who_comes_back_to_the_way_back_asks_for_nothing_new() {
     assert_eq!(play.asked().len(), 1);
 }
 
+#[test]
+fn a_daemon_that_ends_takes_nothing_with_it() {
+    let check = |arguments: &[&str], coming, what: &str, verb: &str| {
+        let stage = Stage::of(Play { coming: vec![coming], ends: true, ..Play::default() });
+        let (_, problem) = stage.run(arguments, 69);
+        let rest = problem.strip_prefix("rekeyd: the daemon on `control.sock` answers no more (");
+        let (_, means) = rest.and_then(|rest| rest.split_once("): ")).expect(&problem);
+        let expected = format!(
+            "{what} stands in the journal and goes on at the daemon's next start, and \
+             `rekeyd {verb} acme/dataplane --wait` follows it then; `rekeyd diagnose` says what is in the daemon's way"
+        );
+        assert_eq!(means, expected);
+    };
+    check(&ROTATE, begun(), "the rotation", "rotate");
+    check(&RESTORE, turned_back(), "the way back", "restore");
+}
+
 /// Follows until something is said of `wanted`, and presses Ctrl-C.
 fn detached(arguments: &[&str], coming: Event, wanted: &str) -> String {
     let stage = Stage::of(Play { coming: vec![coming], ..Play::default() });
