@@ -7,22 +7,23 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::client::Daemon;
-use super::{Common, Exit, check, fail};
+use super::{Common, Exit, Which, check, fail, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::config::tenant::Tenant;
 use crate::consumer::dataspace::Dataspace;
 use crate::consumer::dataspace::registration::preview;
 use crate::daemon::assembly;
-use crate::daemon::report::Status;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::observation::{self, Verdict};
-use crate::domain::spelling::nearest;
 use crate::metrics::Metrics;
 use crate::ports::Consumer as _;
 
 /// No two looks at a data plane are closer than this.
 const POLL: Duration = Duration::from_secs(2);
+
+/// The tabs of Integration Suite in which a person does the same.
+const CONNECT: &str = "Connect to a Data Space";
+const ONBOARD: &str = "Onboard the Data Plane";
 
 /// `register`.
 #[derive(Debug, Args)]
@@ -58,14 +59,9 @@ struct Place {
 
 fn place(common: &Common, name: &str) -> Result<Place, Exit> {
     let config = check::load(common)?.config;
-    let names: Vec<&str> = config.tenants.iter().map(|tenant| tenant.id.as_str()).collect();
     let Some(tenant) = config.tenants.iter().find(|tenant| tenant.id.as_str() == name) else {
-        let near = nearest(name, names.iter().copied());
-        let near = near.map_or_else(|| ";".to_owned(), |near| format!(": did you mean `{near}`?"));
-        return Err(fail(
-            Exit::Usage,
-            &format!("no tenant `{name}` is configured{near} `rekeyd status` names them"),
-        ));
+        let which = Which { which: Some(name.to_owned()) };
+        return Err(tell::none_of(&which, &assembly::credentials(&config)));
     };
     if tenant.dataspace.is_none() {
         let text = format!(
@@ -76,8 +72,8 @@ fn place(common: &Common, name: &str) -> Result<Place, Exit> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let wrong =
         |problem: Failure| fail(Exit::Config, &format!("{problem}; `rekeyd check-config` says where"));
-    let assembled = assembly::assemble(&config, &Arc::new(Metrics::new()), &clock).map_err(wrong)?;
-    let dataspace = assembly::dataspace(tenant, &assembled.http).map_err(wrong)?;
+    let http = assembly::http(&config.daemon, &Arc::new(Metrics::new()), &clock).map_err(wrong)?;
+    let dataspace = assembly::dataspace(tenant, &http).map_err(wrong)?;
     let of_dataspace = tenant.credentials.iter().find(|one| one.policy.consumer == "dataspace");
     let (deadline, poll) = of_dataspace.map_or((Duration::from_mins(30), POLL), |one| {
         (one.policy.settle + one.policy.deadline, one.policy.poll)
@@ -117,11 +113,7 @@ pub(super) async fn register(common: &Common, asked: &Register) -> Exit {
             }
             Exit::Done
         }
-        Err(failure) if failure.class == Class::NotFound => by_hand(&failure, "Connect to a Data Space"),
-        Err(failure) => fail(
-            exit_of(&failure),
-            &format!("`{id}` is not registered: {failure}; `rekeyd check-config --online` tries the login"),
-        ),
+        Err(failure) => refused(&failure, &format!("`{id}` is not registered"), CONNECT),
     }
 }
 
@@ -144,43 +136,30 @@ pub(super) async fn provision(common: &Common, asked: &Provision) -> Exit {
         Err(exit) => return exit,
     };
     let id = place.tenant.id.to_string();
-    if let Some(stage) = rotating(common, &id).await.filter(|_| !asked.follow) {
-        let text = format!(
-            "`{id}` has a rotation under way (`{stage}`), whose proof would be worth nothing if somebody else deployed meanwhile: \
-             wait for `rekeyd status {id}`"
-        );
-        return fail(Exit::Later, &text);
+    match rotating(common, &place.tenant).await {
+        Ok(None) => {}
+        // Who only looks spoils nothing.
+        Ok(_) | Err(_) if asked.follow => {}
+        Err(exit) => return exit,
+        Ok(Some(stage)) => {
+            let text = format!(
+                "`{id}` has a rotation under way (`{stage}`), whose proof would be worth nothing if somebody else deployed \
+                 meanwhile: wait for `rekeyd status {id}`"
+            );
+            return fail(Exit::Later, &text);
+        }
     }
     let before = match place.dataspace.status().await {
         Ok(status) => status,
-        Err(failure) if failure.class == Class::NotFound => {
-            return by_hand(&failure, "Onboard the Data Plane");
-        }
-        Err(failure) => {
-            return fail(
-                exit_of(&failure),
-                &format!(
-                    "the data plane of `{id}` cannot be seen: {failure}; `rekeyd diagnose` looks at the way there"
-                ),
-            );
-        }
+        Err(failure) => return unseen(&failure, &id),
     };
     say(common, &before);
     if !asked.follow {
-        match place.dataspace.provision().await {
-            Ok(_) if common.quiet || common.json => {}
-            Ok(_) => println!("provisioning is asked for; SAP says that it takes up to 20 minutes"),
-            Err(failure) if failure.class == Class::NotFound => {
-                return by_hand(&failure, "Onboard the Data Plane");
-            }
-            Err(failure) => {
-                return fail(
-                    exit_of(&failure),
-                    &format!(
-                        "`{id}` is not provisioned: {failure}; `rekeyd check-config --online` tries the login"
-                    ),
-                );
-            }
+        if let Err(failure) = place.dataspace.provision().await {
+            return refused(&failure, &format!("`{id}` is not provisioned"), ONBOARD);
+        }
+        if !common.quiet && !common.json {
+            println!("provisioning is asked for; SAP says that it takes up to 20 minutes");
         }
     }
     follow(common, &place, before, asked.follow).await
@@ -210,14 +189,7 @@ async fn follow(common: &Common, place: &Place, before: observation::Status, onl
             }
             // The next look may see more.
             Err(failure) if failure.class.is_passing() => {}
-            Err(failure) => {
-                return fail(
-                    exit_of(&failure),
-                    &format!(
-                        "the data plane of `{id}` cannot be seen: {failure}; `rekeyd diagnose` looks at the way there"
-                    ),
-                );
-            }
+            Err(failure) => return unseen(&failure, id.as_str()),
         }
         tokio::select! {
             () = clock.sleep(place.poll.max(POLL)) => {}
@@ -261,29 +233,32 @@ fn say(common: &Common, status: &observation::Status) {
     }
 }
 
-/// The stage of a rotation under way, where a daemon is there to ask.
-async fn rotating(common: &Common, tenant: &str) -> Option<String> {
-    let daemon = Daemon::of(common);
-    if !daemon.is_up().await {
-        return None;
-    }
-    let status = daemon.try_get::<Status>("/v1/status").await.ok()?;
-    let mine = status.credentials.iter().filter(|status| status.credential.tenant.as_str() == tenant);
-    mine.map(|status| status.stage.clone()).find(|stage| !["settled", "unknown"].contains(&stage.as_str()))
+/// The stage of a rotation of the tenant's that is under way. Where no daemon answers the journal says so: the next round
+/// of a timer goes on with it.
+async fn rotating(common: &Common, tenant: &Tenant) -> Result<Option<String>, Exit> {
+    let status = tell::standing(common).await?;
+    let mine = status.credentials.into_iter().filter(|status| status.credential.tenant == tenant.id);
+    Ok(mine.map(|status| status.stage).find(|stage| !["settled", "unknown"].contains(&stage.as_str())))
 }
 
-/// There is no such call: a person does it.
-fn by_hand(failure: &Failure, tab: &str) -> Exit {
-    let text = format!(
-        "this data space has no such call ({failure}): in Integration Suite open Settings > Data Spaces, and go through the tab *{tab}*; then `rekeyd status`"
-    );
-    fail(Exit::Person, &text)
+/// The data plane cannot be seen, and why.
+fn unseen(failure: &Failure, id: &str) -> Exit {
+    refused(failure, &format!("the data plane of `{id}` cannot be seen"), ONBOARD)
 }
 
-fn exit_of(failure: &Failure) -> Exit {
-    match failure.class {
-        class if class.is_login() => Exit::Permission,
-        Class::ClientError => Exit::Failed,
-        _ => Exit::Unavailable,
+/// A call that came to nothing. Where there is no such call, a person does it.
+fn refused(failure: &Failure, what: &str, tab: &str) -> Exit {
+    if failure.class == Class::NotFound {
+        let text = format!(
+            "this data space has no such call ({failure}): in Integration Suite open Settings > Data Spaces, and go through \
+             the tab *{tab}*; then `rekeyd status`"
+        );
+        return fail(Exit::Person, &text);
     }
+    let (exit, advice) = match failure.class {
+        class if class.is_login() => (Exit::Permission, "`rekeyd check-config --online` tries the login"),
+        Class::ClientError => (Exit::Failed, "`rekeyd check-config --online` tries the login"),
+        _ => (Exit::Unavailable, "`rekeyd diagnose` looks at the way there"),
+    };
+    fail(exit, &format!("{what}: {failure}; {advice}"))
 }

@@ -47,10 +47,7 @@ pub(crate) enum Audit {
 }
 
 pub(super) async fn status(common: &Common, which: &Which) -> Exit {
-    let daemon = Daemon::of(common);
-    let up = daemon.is_up().await;
-    let status = if up { daemon.get::<Status>("/v1/status").await } else { offline::status(common).await };
-    let mut status = match status {
+    let mut status = match standing(common).await {
         Ok(status) => status,
         Err(exit) => return exit,
     };
@@ -82,13 +79,19 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
 }
 
 /// Says that `which` means none of `known`, or that there is none at all.
-fn none_of(which: &Which, known: &[CredentialId]) -> Exit {
+pub(super) fn none_of(which: &Which, known: &[CredentialId]) -> Exit {
     let Some(name) = which.which.as_deref().filter(|_| !known.is_empty()) else {
         let text = "no credential is configured, so nothing will be rotated: put a tenant into `tenants.d`, \
                     and `rekeyd check-config` reads it";
         return fail(Exit::Config, text);
     };
     fail(Exit::Usage, &spelling::no_such(name, known))
+}
+
+/// How everybody stands: asked of the daemon, or read from the journal where none answers.
+pub(super) async fn standing(common: &Common) -> Result<Status, Exit> {
+    let daemon = Daemon::of(common);
+    if daemon.is_up().await { daemon.get("/v1/status").await } else { offline::status(common).await }
 }
 
 /// Says that `which` means nothing; the daemon or the configuration knows who may have been meant.

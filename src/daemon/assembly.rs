@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::config::daemon::Daemon;
 use crate::config::maintenance::opening;
 use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Tenant};
-use crate::config::{Config, Difference, tenant as config};
+use crate::config::{Config, Difference};
 use crate::consumer::dataspace::{self, Dataspace};
-use crate::consumer::local::{self, Local};
+use crate::consumer::local::Local;
 use crate::domain::failure::Failure;
 use crate::domain::names::{CredentialId, Role};
 use crate::engine::Unit;
@@ -40,10 +40,13 @@ pub fn assemble(
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Assembly, Failure> {
-    let http = Arc::new(
-        Http::new(settings(&config.daemon), Arc::clone(metrics), Arc::clone(clock)).map_err(Failure::from)?,
-    );
+    let http = http(&config.daemon, metrics, clock)?;
     Ok(Assembly { units: units(config, &http)?, http })
+}
+
+/// The way out alone.
+pub fn http(daemon: &Daemon, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> Result<Arc<Http>, Failure> {
+    Ok(Arc::new(Http::new(settings(daemon), Arc::clone(metrics), Arc::clone(clock))?))
 }
 
 /// The units alone, on a way out that exists.
@@ -248,8 +251,7 @@ fn consumer(
     http: &Arc<Http>,
 ) -> Result<Arc<dyn Consumer>, Failure> {
     if let Some(local) = &credential.local {
-        let check = local.check.as_ref().map(program);
-        return Ok(Arc::new(Local::new(Arc::clone(http), way(&local.way), check)));
+        return Ok(Arc::new(Local::new(Arc::clone(http), local.clone())));
     }
     Ok(Arc::new(dataspace(tenant, http)?))
 }
@@ -265,27 +267,4 @@ pub fn dataspace(tenant: &Tenant, http: &Arc<Http>) -> Result<Dataspace, Failure
         timeout: None,
     };
     Dataspace::new(Arc::clone(http), &settings)
-}
-
-fn way(way: &config::Way) -> local::Way {
-    match way {
-        config::Way::File { path, mode, owner, reload } => local::Way::File {
-            target: local::Target {
-                path: path.clone(),
-                mode: *mode,
-                owner: local::Owner { user: owner.user, group: owner.group },
-            },
-            reload: reload.as_ref().map(program),
-        },
-        config::Way::Command(deliver) => local::Way::Command(program(deliver)),
-        config::Way::Manual => local::Way::Person,
-    }
-}
-
-fn program(program: &config::Program) -> local::Program {
-    local::Program {
-        path: program.path.clone(),
-        arguments: program.arguments.clone(),
-        timeout: program.timeout,
-    }
 }

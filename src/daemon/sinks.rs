@@ -119,6 +119,7 @@ impl Post {
         let entries = entries.map_err(|problem| warn!("sink `{name}` tells nobody: {problem}")).ok()?;
         let end = entries.last().map_or(0, |entry| entry.sequence);
         let outbox = Outbox::open(path(daemon, name), end)
+            .await
             .map_err(|problem| {
                 warn!("sink `{name}` tells nobody: what it was told cannot be written: {problem}");
             })
@@ -157,7 +158,6 @@ impl Post {
         let entries = daemon.engine.journal().read(None, self.seen).await;
         let entries = entries.map_err(|problem| Failure::new(Class::ServerError, problem.to_string()))?;
         daemon.metrics.sink_queue(&self.section.name, entries.len());
-        let mut last = self.seen;
         for entry in &entries {
             if stop.is_cancelled() {
                 return Ok(());
@@ -166,14 +166,13 @@ impl Post {
             let mut teller = self.teller.clone();
             if let Some(notice) = teller.of(entry) {
                 self.tell(daemon, &notice).await?;
-                self.outbox.told_up_to(entry.sequence).map_err(|error| unwritten(&error))?;
+                self.outbox.told_up_to(entry.sequence).await.map_err(|error| unwritten(&error))?;
             }
             self.teller = teller;
             self.seen = entry.sequence;
-            last = entry.sequence;
         }
-        if last > self.outbox.cursor() {
-            self.outbox.told_up_to(last).map_err(|error| unwritten(&error))?;
+        if self.seen > self.outbox.cursor() {
+            self.outbox.told_up_to(self.seen).await.map_err(|error| unwritten(&error))?;
         }
         daemon.metrics.sink_queue(&self.section.name, 0);
         self.standing(daemon, stop).await
@@ -191,7 +190,7 @@ impl Post {
                 }
                 if self.outbox.is_new(&notice) {
                     self.tell(daemon, &notice).await?;
-                    self.outbox.told(&notice).map_err(|error| unwritten(&error))?;
+                    self.outbox.told(&notice).await.map_err(|error| unwritten(&error))?;
                 }
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! A notice is told once. What it is told of has a name ([`Notice::id`]) that stays the same however often it is sent.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -68,23 +67,18 @@ pub struct Notice {
 #[derive(Debug, Clone, Default)]
 pub struct Teller {
     /// Who is on the way back: the end of that is not a rotation that went well.
-    back: BTreeSet<CredentialId>,
+    story: story::Teller,
 }
 
 impl Teller {
     /// What is told of an entry, if anything. Every entry must pass, in order.
     pub fn of(&mut self, entry: &Entry) -> Option<Notice> {
-        let id = &entry.credential;
+        let (id, is_back) = (&entry.credential, self.story.goes_back(entry));
         let (kind, severity, command) = match &entry.event {
-            Event::Begun { .. } => {
-                self.back.remove(id);
-                return None;
-            }
             Event::TurnedBack { .. } | Event::SameSecret { .. } => {
-                self.back.insert(id.clone());
                 ("failed", Severity::Error, Some(format!("rekeyd history {id}")))
             }
-            Event::Completed if self.back.remove(id) => ("restored", Severity::Warning, None),
+            Event::Completed if is_back => ("restored", Severity::Warning, None),
             Event::Completed => ("rotated", Severity::Notice, None),
             Event::HandedOver { .. } => {
                 ("hand-over", Severity::Warning, Some(format!("rekeyd confirm {id}")))
@@ -106,7 +100,7 @@ impl Teller {
             "rotated" => {
                 "rotated: the fresh keys are proven and in use, and the old ones are gone".to_owned()
             }
-            _ if self.back.contains(id) => story::tell_back(&entry.event),
+            _ if is_back => story::tell_back(&entry.event),
             _ => story::tell(&entry.event),
         };
         let text = credential.as_ref().map_or_else(|| told.clone(), |id| format!("`{id}`: {told}"));

@@ -90,6 +90,11 @@ pub struct Teller {
 impl Teller {
     /// The next entry as a sentence.
     pub fn tell(&mut self, entry: &Entry) -> String {
+        if self.goes_back(entry) { tell_back(&entry.event) } else { tell(&entry.event) }
+    }
+
+    /// Takes the next entry, and answers whether it is of a rotation that has turned back.
+    pub fn goes_back(&mut self, entry: &Entry) -> bool {
         let id = &entry.credential;
         match &entry.event {
             Event::TurnedBack { .. } | Event::SameSecret { .. } => {
@@ -100,11 +105,11 @@ impl Teller {
             }
             _ => {}
         }
-        let text = if self.turned_back.contains(id) { tell_back(&entry.event) } else { tell(&entry.event) };
         if entry.event == Event::Completed {
-            self.turned_back.remove(id);
+            self.turned_back.remove(id)
+        } else {
+            self.turned_back.contains(id)
         }
-        text
     }
 }
 

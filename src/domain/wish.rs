@@ -63,12 +63,6 @@ fn admit_withdraw(record: &Record) -> Result<(), String> {
         Stage::Retiring { .. } => {
             Err(format!("it is too late, the old keys are being retired: {}", see(record)))
         }
-        stage @ (Stage::Provisioning { .. } | Stage::Soaking { .. }) => Err(format!(
-            "the rotation has begun (`{}`), and half-way is no place to stop: `rekeyd restore {}` goes back; {}",
-            stage.phase(),
-            record.credential,
-            see(record)
-        )),
         stage => Err(format!(
             "the rotation has begun (`{}`), and half-way is no place to stop: once the fresh keys are delivered, \
              `rekeyd restore {}` goes back; {}",

@@ -56,8 +56,8 @@ pub(super) fn first_closed(gates: &[Gate]) -> &Gate {
 pub(super) fn turned_away(record: &Record, gates: &[Gate], halted: bool, now: Timestamp) -> Plan {
     let closed = first_closed(gates);
     let why = if record.asked.is_some() { "asked for" } else { "due" };
-    let opens_at = closed.opens_at.filter(|_| !closed.why.contains("until"));
-    let until = opens_at.map_or_else(String::new, |at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC")));
+    let until =
+        closed.opens_at.map_or_else(String::new, |at| format!(" until {}", at.format("%Y-%m-%d %H:%M UTC")));
     let text = format!("{why}, and the gate `{}` is closed{until}: {}", closed.name, closed.why);
     let mut plan = wait_for(now, "fleet", text, closed.opens_at);
     if halted {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use crate::domain::failure::{Class, Failure};
 use crate::domain::key::{Key, KeyState, Sighting, Sightings};
@@ -132,6 +133,29 @@ impl Pages {
     }
 }
 
+/// The entries of a page, under `field`.
+pub(super) fn entries(reply: &Reply, page: &mut Value, field: &str) -> Result<Vec<Value>, HttpError> {
+    match page.get_mut(field).map(Value::take) {
+        Some(Value::Array(entries)) => Ok(entries),
+        _ => Err(reply.unreadable(&format!("there are no `{field}` in the answer"))),
+    }
+}
+
+/// Refuses a list, read to its last page, that has fewer entries than `total`: something was deleted while its pages were
+/// read, and what slid over their edge may be missing. An entry is told from others by its `id`.
+pub(super) fn must_be_whole(
+    reply: &Reply,
+    found: &[Value],
+    id: &str,
+    total: Option<u64>,
+) -> Result<(), HttpError> {
+    let distinct: BTreeSet<_> = found.iter().filter_map(|value| value.get(id)?.as_str()).collect();
+    if total.is_some_and(|total| (distinct.len() as u64) < total) {
+        return Err(reply.unreadable("the list is shorter than it says"));
+    }
+    Ok(())
+}
+
 /// The keys of each role, in the order of their ids.
 pub(super) fn by_role(instances: &BTreeMap<Role, String>, found: &[Binding]) -> Sightings {
     let of = |instance: &String| -> Vec<Sighting> {
@@ -194,6 +218,32 @@ pub(super) fn must_be_meant(seen: &Binding, instance: &str, key: &Key) -> Result
     }
     let text = format!("`{}` is not deleted: its id leads to `{found}` or another instance", key.name);
     Err(Failure::new(Class::ClientError, text))
+}
+
+/// What a deletion that was refused means: that the key `is_gone`, that an operation is in its way, or what it says.
+pub(super) fn refused_deletion(error: HttpError, is_gone: bool) -> Result<(), Failure> {
+    if is_gone {
+        return Ok(());
+    }
+    let is_busy = error.status == Some(422);
+    let mut failure = unless_missing(error, is_gone);
+    if is_busy {
+        failure.class = Class::Conflict;
+    }
+    Err(failure)
+}
+
+/// After a deletion: gone, or not known to be. `look` is what a look for the key showed just now.
+pub(super) fn must_be_gone(
+    look: Result<Option<Binding>, Failure>,
+    key: &Key,
+    what: &str,
+) -> Result<(), Failure> {
+    if look.map_err(Failure::ambiguous)?.is_none() {
+        return Ok(());
+    }
+    let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
+    Err(Failure::new(Class::ServerError, text).ambiguous())
 }
 
 /// Reads the key with its secret from an answer.

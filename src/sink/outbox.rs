@@ -42,7 +42,7 @@ impl Outbox {
     /// Opens the outbox at `path`. Where there is none, or it cannot be read, or it is ahead of the journal, telling begins at
     /// `end`, the last entry of the journal: nobody wants to hear last year again. That is on disk before anything is told, or
     /// a crash before the first message would begin later once more.
-    pub fn open(path: PathBuf, end: u64) -> io::Result<Self> {
+    pub async fn open(path: PathBuf, end: u64) -> io::Result<Self> {
         let read = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<State>(&text).ok());
         let state = match read {
             Some(state) if state.cursor <= end => state,
@@ -50,7 +50,7 @@ impl Outbox {
             None => State { cursor: end, told: BTreeMap::new() },
         };
         let outbox = Self { path, state };
-        outbox.write()?;
+        outbox.write().await?;
         Ok(outbox)
     }
 
@@ -65,13 +65,13 @@ impl Outbox {
     }
 
     /// Everything up to this entry was told.
-    pub fn told_up_to(&mut self, sequence: u64) -> io::Result<()> {
+    pub async fn told_up_to(&mut self, sequence: u64) -> io::Result<()> {
         self.state.cursor = self.state.cursor.max(sequence);
-        self.write()
+        self.write().await
     }
 
     /// This standing matter was told.
-    pub fn told(&mut self, notice: &Notice) -> io::Result<()> {
+    pub async fn told(&mut self, notice: &Notice) -> io::Result<()> {
         self.state.told.insert(notice.id.clone(), notice.at);
         let from = before(notice.at, MEMORY);
         self.state.told.retain(|_, at| *at >= from);
@@ -79,17 +79,24 @@ impl Outbox {
             let oldest = self.state.told.iter().min_by_key(|(_, at)| **at).map(|(id, _)| id.clone());
             oldest.and_then(|id| self.state.told.remove(&id));
         }
-        self.write()
+        self.write().await
     }
 
-    fn write(&self) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let aside = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&aside)?;
-        file.write_all(serde_json::to_string(&self.state)?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&aside, &self.path)?;
-        File::open(folder)?.sync_all()
+    /// Runs on a thread where waiting for a disk holds nobody up.
+    async fn write(&self) -> io::Result<()> {
+        let (path, text) = (self.path.clone(), serde_json::to_string(&self.state)?);
+        let done = tokio::task::spawn_blocking(move || replace(&path, &text)).await;
+        done.unwrap_or_else(|_| Err(io::Error::other("writing broke off")))
     }
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let aside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&aside, path)?;
+    File::open(folder)?.sync_all()
 }

@@ -90,37 +90,37 @@ async fn a_sink_that_says_no_is_told_again() {
     assert_eq!(stub.asked().len(), 1, "a command is not repeated at once");
 }
 
-#[test]
-fn what_was_told_survives_a_restart() {
+#[tokio::test]
+async fn what_was_told_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sinks/ops.json");
-    let mut outbox = Outbox::open(path.clone(), 12).unwrap();
+    let mut outbox = Outbox::open(path.clone(), 12).await.unwrap();
     assert_eq!(outbox.cursor(), 12, "a new sink is not told the past");
-    let crashed = Outbox::open(path.clone(), 14).unwrap();
+    let crashed = Outbox::open(path.clone(), 14).await.unwrap();
     assert_eq!(crashed.cursor(), 12, "what came before the first message is told");
-    outbox.told_up_to(15).unwrap();
+    outbox.told_up_to(15).await.unwrap();
     assert!(outbox.is_new(&notice()));
-    outbox.told(&notice()).unwrap();
-    let again = Outbox::open(path.clone(), 20).unwrap();
+    outbox.told(&notice()).await.unwrap();
+    let again = Outbox::open(path.clone(), 20).await.unwrap();
     assert_eq!((again.cursor(), again.is_new(&notice())), (15, false));
     // An older journal was put in place: what it says from its end on is told.
-    assert_eq!(Outbox::open(path.clone(), 3).unwrap().cursor(), 3);
+    assert_eq!(Outbox::open(path.clone(), 3).await.unwrap().cursor(), 3);
     // What cannot be read is no reason to tell everything again.
     fs::write(&path, "{").unwrap();
-    assert_eq!(Outbox::open(path, 20).unwrap().cursor(), 20);
+    assert_eq!(Outbox::open(path, 20).await.unwrap().cursor(), 20);
 }
 
-#[test]
-fn what_was_told_long_ago_is_forgotten() {
+#[tokio::test]
+async fn what_was_told_long_ago_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let mut outbox = Outbox::open(folder.path().join("ops.json"), 0).unwrap();
-    outbox.told(&notice()).unwrap();
+    let mut outbox = Outbox::open(folder.path().join("ops.json"), 0).await.unwrap();
+    outbox.told(&notice()).await.unwrap();
     let later = Notice { id: "later".to_owned(), at: "2027-06-01T00:00:00Z".parse().unwrap(), ..notice() };
-    outbox.told(&later).unwrap();
+    outbox.told(&later).await.unwrap();
     assert_eq!((outbox.is_new(&notice()), outbox.is_new(&later)), (true, false));
 }
 
-#[test]
-fn what_cannot_be_written_down_says_so() {
-    assert!(Outbox::open("/proc/rekeyd/ops.json".into(), 0).is_err());
+#[tokio::test]
+async fn what_cannot_be_written_down_says_so() {
+    assert!(Outbox::open("/proc/rekeyd/ops.json".into(), 0).await.is_err());
 }

@@ -111,17 +111,20 @@ impl Ground {
         ground
     }
 
-    /// A journal that knows `acme`, settled, and `beta`, halted; of `gamma` it knows nothing.
-    fn known() -> Self {
+    /// What a journal begins with that knows `acme` and `beta`, settled.
+    fn adopted() -> (Self, Timestamp, Vec<(CredentialId, Event)>) {
         let ground = Self::configured();
         let loaded = load(&ground.path("rekeyd.toml"), &Environment::default()).unwrap();
         fs::create_dir(ground.path("state")).unwrap();
         let now = SystemClock::new().now();
-        let mut drafts = Vec::new();
-        for tenant in &loaded.config.tenants[..2] {
-            let policy = &tenant.credentials[0].policy;
-            drafts.push((policy.credential.clone(), adopted(&policy.pin, now)));
-        }
+        let policies = loaded.config.tenants[..2].iter().map(|tenant| &tenant.credentials[0].policy);
+        let drafts = policies.map(|policy| (policy.credential.clone(), adopted(&policy.pin, now)));
+        (ground, now, drafts.collect())
+    }
+
+    /// A journal that knows `acme`, settled, and `beta`, halted; of `gamma` it knows nothing.
+    fn known() -> Self {
+        let (ground, now, mut drafts) = Self::adopted();
         drafts.push((drafts[1].0.clone(), Event::Halted(HaltReason::Indeterminate)));
         runtime().block_on(ground.journal(drafts, now));
         ground
@@ -135,15 +138,7 @@ impl Ground {
 
     /// A journal of a fleet that is halted since the rotation of `beta`, its canary, needs a person.
     fn stopped() -> Self {
-        let ground = Self::configured();
-        let loaded = load(&ground.path("rekeyd.toml"), &Environment::default()).unwrap();
-        fs::create_dir(ground.path("state")).unwrap();
-        let now = SystemClock::new().now();
-        let mut drafts = Vec::new();
-        for tenant in &loaded.config.tenants[..2] {
-            let policy = &tenant.credentials[0].policy;
-            drafts.push((policy.credential.clone(), adopted(&policy.pin, now)));
-        }
+        let (ground, now, mut drafts) = Self::adopted();
         let (fleet, beta) = (CredentialId::fleet(), drafts[1].0.clone());
         let cause = HaltReason::Indeterminate.to_string();
         drafts.extend([

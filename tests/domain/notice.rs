@@ -56,6 +56,15 @@ fn a_halt_names_the_command() {
     assert_eq!(ids.len(), told.len(), "each has an id of its own");
 }
 
+/// A world whose keys have just been made.
+fn young() -> World {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    for key in world.keys.values_mut().flatten() {
+        key.key.created_at = Some(world.now);
+    }
+    world
+}
+
 fn view(world: &mut World) -> View {
     walk(world, 3, |_, _| false);
     let looks = rekeyd::domain::observation::Looks { keys: true, status: false, content: false };
@@ -78,11 +87,7 @@ fn view(world: &mut World) -> View {
 
 #[test]
 fn what_is_due_soon_is_told_a_week_before_under_one_name() {
-    let mut world = World::new(policy(), 1, 0, Manners::default());
-    let now = world.now;
-    for key in world.keys.values_mut().flatten() {
-        key.key.created_at = Some(now);
-    }
+    let mut world = young();
     let view = view(&mut world);
     let due = rekeyd::domain::plan::rotation_due(&world.policy, view.record.as_ref().unwrap().stage.in_use());
     let due = due.unwrap().unwrap();
@@ -96,11 +101,8 @@ fn what_is_due_soon_is_told_a_week_before_under_one_name() {
 
 #[test]
 fn a_key_that_nobody_manages_is_told_when_it_ages() {
-    let mut world = World::new(policy(), 1, 0, Manners::default());
+    let mut world = young();
     let now = world.now;
-    for key in world.keys.values_mut().flatten() {
-        key.key.created_at = Some(now);
-    }
     let mut view = view(&mut world);
     let created = before(now, Duration::from_hours(24 * 340));
     world.add(

@@ -66,11 +66,15 @@ async fn a_data_plane_is_provisioned_and_followed_to_its_end() {
 async fn a_rotation_under_way_is_not_spoiled() {
     let knobs = Knobs { soak: "1 h", ..Knobs::default() };
     let fleet = Fleet::new(one(prompt()).kindly(), knobs).await;
-    let _rekeyd = fleet.start().await;
+    let rekeyd = fleet.start().await;
     fleet.until("acme", "soaking", |status| status.phase == "soaking").await;
     let output = fleet.ask(&["provision", "acme"]);
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("a rotation under way (`soaking`)"));
+    // Nor while no daemon runs: the next round of a timer goes on with it.
+    rekeyd.kill();
+    let output = fleet.ask(&["provision", "acme"]);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

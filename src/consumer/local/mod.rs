@@ -12,9 +12,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use self::place::{Owner, Target};
-pub use self::program::Program;
+use self::place::Target;
 use super::token;
+use crate::config::tenant::{self, Way};
 use crate::domain::evidence::Grade;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::names::Role;
@@ -23,33 +23,16 @@ use crate::http::Http;
 use crate::ports::{Accepted, Consumer};
 use crate::secret::ServiceKey;
 
-/// How the key reaches its consumer.
-#[derive(Debug, Clone)]
-pub enum Way {
-    /// It is written to a file, and a program may be run after that.
-    File {
-        /// The file.
-        target: Target,
-        /// What makes the consumer read it again.
-        reload: Option<Program>,
-    },
-    /// It is given to a program, on its standard input.
-    Command(Program),
-    /// A person takes it from the issuer.
-    Person,
-}
-
 /// A consumer beside rekeyd.
 pub struct Local {
     http: Arc<Http>,
-    way: Way,
-    check: Option<Program>,
+    settings: tenant::Local,
 }
 
 impl Local {
-    /// The consumer that is reached by `way` and looked at with `check`.
-    pub fn new(http: Arc<Http>, way: Way, check: Option<Program>) -> Self {
-        Self { http, way, check }
+    /// The consumer that is configured so.
+    pub fn new(http: Arc<Http>, settings: tenant::Local) -> Self {
+        Self { http, settings }
     }
 }
 
@@ -65,16 +48,17 @@ impl Consumer for Local {
         let key = key.ok_or_else(|| {
             Failure::new(Class::ClientError, "nothing was delivered: this consumer takes one key")
         })?;
-        match &self.way {
-            Way::File { target, reload } => {
+        match &self.settings.way {
+            Way::File { path, mode, owner, reload } => {
+                let target = Target { path: path.clone(), mode: *mode, owner: *owner };
                 target.write(&key.document).await?;
                 if let Some(reload) = reload {
                     // The file is in its place whatever comes of this.
-                    reload.run("reload", None).await.map_err(Failure::ambiguous)?;
+                    program::run(reload, "reload", None).await.map_err(Failure::ambiguous)?;
                 }
             }
-            Way::Command(deliver) => deliver.run("deliver", Some(&key.document)).await?,
-            Way::Person => {}
+            Way::Command(deliver) => program::run(deliver, "deliver", Some(&key.document)).await?,
+            Way::Manual => {}
         }
         Ok(Accepted::default())
     }
@@ -84,14 +68,14 @@ impl Consumer for Local {
     }
 
     async fn status(&self) -> Result<Status, Failure> {
-        let Some(check) = &self.check else {
+        let Some(check) = &self.settings.check else {
             return Err(Failure::new(
                 Class::NotFound,
                 "this consumer says nothing: no `check` is configured",
             ));
         };
         let at = Some(self.http.clock().now());
-        let (verdict, word, detail) = match check.try_run("check", None).await? {
+        let (verdict, word, detail) = match program::try_run(check, "check", None).await? {
             Ok(()) => (Verdict::Success, "check passed".to_owned(), None),
             Err(why) => (Verdict::Error, "check failed".to_owned(), Some(why)),
         };

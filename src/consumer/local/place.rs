@@ -5,27 +5,16 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use crate::config::tenant::Owner;
 use crate::domain::failure::{Class, Failure};
 use crate::secret::Secret;
 
-/// Who owns the file, by number; `None` leaves it as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Owner {
-    /// The user.
-    pub user: Option<u32>,
-    /// The group.
-    pub group: Option<u32>,
-}
-
-/// A file the key is written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Where.
-    pub path: PathBuf,
-    /// Who may read it.
-    pub mode: u32,
-    /// Whose it is.
-    pub owner: Owner,
+/// A file, and whose it is.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) path: PathBuf,
+    pub(super) mode: u32,
+    pub(super) owner: Owner,
 }
 
 impl Target {

@@ -1,8 +1,6 @@
 //! Running the operator's programs: no shell, nothing secret in arguments or environment, an end in any case.
 
-use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -10,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::config::tenant::Program;
 use crate::domain::failure::{Class, Failure};
 use crate::http::redact;
 use crate::secret::Secret;
@@ -23,56 +22,43 @@ const SHOWN: usize = 200;
 /// The environment of a program: its own, and a path.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A program with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
-    /// The program, by its whole path.
-    pub path: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// How long it may run.
-    pub timeout: Duration,
+/// Runs it; an exit code other than 0 is a failure. `input` goes to its standard input.
+pub(super) async fn run(program: &Program, what: &str, input: Option<&Secret>) -> Result<(), Failure> {
+    try_run(program, what, input)
+        .await?
+        .map_err(|why| Failure::new(Class::ServerError, format!("`{what}` {why}")).ambiguous())
 }
 
-impl Program {
-    /// Runs it; an exit code other than 0 is a failure. `input` goes to its standard input.
-    pub(super) async fn run(&self, what: &str, input: Option<&Secret>) -> Result<(), Failure> {
-        self.try_run(what, input)
-            .await?
-            .map_err(|why| Failure::new(Class::ServerError, format!("`{what}` {why}")).ambiguous())
-    }
-
-    /// Runs it: whether it exits with 0, and what it said where it does not. `Err` where it could not be seen to its end.
-    pub(super) async fn try_run(
-        &self,
-        what: &str,
-        input: Option<&Secret>,
-    ) -> Result<Result<(), String>, Failure> {
-        let mut child = self.start(what)?;
-        let group = Group(child.id());
-        match timeout(self.timeout, end(&mut child, group, input)).await {
-            Ok(Ok((status, said))) => Ok(judge(status, &said, input)),
-            Ok(Err(error)) => {
-                let text = format!("`{what}`: `{}` cannot be waited for: {error}", self.path.display());
-                Err(Failure::new(Class::ServerError, text).ambiguous())
-            }
-            Err(_) => {
-                let limit = humantime::format_duration(self.timeout);
-                let text = format!("`{what}`: `{}` did not end within {limit}", self.path.display());
-                Err(Failure::new(Class::Timeout, text).ambiguous())
-            }
+/// Runs it: whether it exits with 0, and what it said where it does not. `Err` where it could not be seen to its end.
+pub(super) async fn try_run(
+    program: &Program,
+    what: &str,
+    input: Option<&Secret>,
+) -> Result<Result<(), String>, Failure> {
+    let mut child = start(program, what)?;
+    let group = Group(child.id());
+    match timeout(program.timeout, end(&mut child, group, input)).await {
+        Ok(Ok((status, said))) => Ok(judge(status, &said, input)),
+        Ok(Err(error)) => {
+            let text = format!("`{what}`: `{}` cannot be waited for: {error}", program.path.display());
+            Err(Failure::new(Class::ServerError, text).ambiguous())
+        }
+        Err(_) => {
+            let limit = humantime::format_duration(program.timeout);
+            let text = format!("`{what}`: `{}` did not end within {limit}", program.path.display());
+            Err(Failure::new(Class::Timeout, text).ambiguous())
         }
     }
+}
 
-    fn start(&self, what: &str) -> Result<Child, Failure> {
-        let mut command = Command::new(&self.path);
-        command.args(&self.arguments).env_clear().env("PATH", PATH).current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.spawn().map_err(|error| {
-            let text = format!("`{what}`: `{}` cannot be started: {error}", self.path.display());
-            Failure::new(Class::ServerError, text)
-        })
-    }
+fn start(program: &Program, what: &str) -> Result<Child, Failure> {
+    let mut command = Command::new(&program.path);
+    command.args(&program.arguments).env_clear().env("PATH", PATH).current_dir("/").process_group(0);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.spawn().map_err(|error| {
+        let text = format!("`{what}`: `{}` cannot be started: {error}", program.path.display());
+        Failure::new(Class::ServerError, text)
+    })
 }
 
 /// The processes of one program, which end when this does.

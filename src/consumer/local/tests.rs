@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::*;
+use crate::config::tenant::{Owner, Program};
 use crate::http::testing::{Answer, ManualClock, Stub, http, says, token};
 
 const SECRET: &str = "b1946ac9-uuid$NotARealSecret=";
@@ -31,11 +32,11 @@ fn script(folder: &Path, text: &str) -> Program {
 }
 
 fn consumer(way: Way, check: Option<Program>) -> Local {
-    Local::new(http(&ManualClock::new()), way, check)
+    Local::new(http(&ManualClock::new()), tenant::Local { way, check })
 }
 
 fn file(path: PathBuf, reload: Option<Program>) -> Way {
-    Way::File { target: Target { path, mode: 0o640, owner: Owner::default() }, reload }
+    Way::File { path, mode: 0o640, owner: Owner::default(), reload }
 }
 
 #[tokio::test]
@@ -163,7 +164,7 @@ async fn the_check_is_the_word_of_the_consumer_as_of_when_it_began() {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new();
     let check = script(folder.path(), r#"[ -e "$1/works" ] || { echo "401 from the service"; exit 3; }"#);
-    let to = Local::new(http(&clock), Way::Person, Some(check));
+    let to = Local::new(http(&clock), tenant::Local { way: Way::Manual, check: Some(check) });
     let status = to.status().await.unwrap();
     assert_eq!((status.verdict, status.at), (Verdict::Error, Some(to.http.clock().now())));
     assert_eq!(status.detail.as_deref(), Some("ended with exit status: 3: 401 from the service"));
@@ -176,7 +177,7 @@ async fn the_check_is_the_word_of_the_consumer_as_of_when_it_began() {
 
 #[tokio::test]
 async fn who_says_nothing_is_no_failure() {
-    let to = consumer(Way::Person, None);
+    let to = consumer(Way::Manual, None);
     assert_eq!(to.deliver(&sole()).await.unwrap(), Accepted::default());
     assert_eq!(to.status().await.unwrap_err().class, Class::NotFound);
     assert_eq!(to.provision().await.unwrap_err().class, Class::NotFound);
@@ -185,7 +186,7 @@ async fn who_says_nothing_is_no_failure() {
 #[tokio::test]
 async fn the_pair_of_a_data_plane_is_not_for_it() {
     let pair = Role::PAIR.map(|role| (role, key("https://uaa.example"))).into();
-    assert_eq!(consumer(Way::Person, None).deliver(&pair).await.unwrap_err().class, Class::ClientError);
+    assert_eq!(consumer(Way::Manual, None).deliver(&pair).await.unwrap_err().class, Class::ClientError);
 }
 
 #[tokio::test]
@@ -195,7 +196,7 @@ async fn a_key_is_tried_at_its_token_service() {
         _ => Answer::Says(404, "", String::new()),
     })
     .await;
-    let to = consumer(Way::Person, None);
+    let to = consumer(Way::Manual, None);
     assert_eq!(to.test(Role::Sole, &key(&stub.url)).await.unwrap(), Grade::Token);
     assert!(!to.is_refused(Role::Sole, &key(&stub.url)).await.unwrap());
     let gone = Stub::start(|_, _| says(401, serde_json::json!({ "error": "invalid_client" }))).await;

@@ -89,7 +89,7 @@ fn window(candidate: &Candidate<'_>, now: Timestamp) -> Gate {
         Opening::Closed(Some(next)) if candidate.ends_at.is_some_and(|end| next >= end) => {
             (true, "closed, and passed: none is left before the keys end".to_owned(), None)
         }
-        Opening::Closed(Some(next)) => (false, format!("closed until {}", stamp(next)), Some(next)),
+        Opening::Closed(Some(next)) => (false, "no window is open".to_owned(), Some(next)),
     };
     debug_assert!(open || opens_at.is_some_and(|at| at > now), "a closed window opens later");
     gate("maintenance window", open, why, opens_at)

@@ -15,7 +15,9 @@ use crate::http::address::Address;
 use crate::http::error::HttpError;
 use crate::http::login::Login;
 use crate::http::request::{Auth, LIST_LIMIT, Request};
-use crate::issuer::binding::{Binding, Ended, Job, Pages, Patience, is_guid, see_through};
+use crate::issuer::binding::{
+    Binding, Ended, Job, Pages, Patience, entries, is_guid, must_be_whole, see_through,
+};
 use crate::secret::Secret;
 
 /// What is asked for per page (the API's limit; facts: Cloud Foundry, section 3).
@@ -120,20 +122,16 @@ impl Foundry {
             let request = Request::get(operation, page.clone()).by(root.auth()).at_most(LIST_LIMIT);
             let reply = self.http.send(&request).await?;
             let mut value = reply.json()?;
-            let Some(Value::Array(entries)) = value.get_mut("resources").map(Value::take) else {
-                return Err(reply.unreadable("there are no `resources` in the answer").into());
-            };
-            found.extend(entries);
+            found.extend(entries(&reply, &mut value, "resources")?);
             next = match value.pointer("/pagination/next/href").and_then(Value::as_str) {
                 None => None,
                 Some(link) => Some(page.follow(link).ok_or_else(|| {
                     Failure::from(reply.unreadable("the next page is on another host, which is not followed"))
                 })?),
             };
-            let total = value.pointer("/pagination/total_results").and_then(Value::as_u64);
-            if next.is_none() && total.is_some_and(|total| distinct(&found) < total) {
-                // Something was deleted while the pages were read: what slid over their edge may be missing.
-                return Err(reply.unreadable("the list is shorter than it says").into());
+            if next.is_none() {
+                let total = value.pointer("/pagination/total_results").and_then(Value::as_u64);
+                must_be_whole(&reply, &found, "guid", total)?;
             }
         }
         Ok(found)
@@ -266,11 +264,6 @@ impl Foundry {
         *held = Some(root.clone());
         Ok(root)
     }
-}
-
-fn distinct(found: &[Value]) -> u64 {
-    let guids: BTreeSet<_> = found.iter().filter_map(|value| value.get("guid")?.as_str()).collect();
-    guids.len() as u64
 }
 
 impl Root {

@@ -24,7 +24,8 @@ use crate::domain::names::{CredentialId, KeyName, Role};
 use crate::http::error::HttpError;
 use crate::http::request::{Reply, Request};
 use crate::issuer::binding::{
-    Binding, Ended, answered, apart, by_role, is_made, must_be_meant, only, service_key,
+    Binding, Ended, answered, apart, by_role, is_made, must_be_gone, must_be_meant, only, refused_deletion,
+    service_key,
 };
 use crate::ports::{Access, Issuer};
 use crate::secret::ServiceKey;
@@ -122,11 +123,7 @@ impl CloudFoundry {
 
     /// After a deletion: gone, or not known to be.
     async fn confirm_gone(&self, key: &Key, what: &str) -> Result<(), Failure> {
-        if self.get(&key.id.0).await.map_err(Failure::ambiguous)?.is_none() {
-            return Ok(());
-        }
-        let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
-        Err(Failure::new(Class::ServerError, text).ambiguous())
+        must_be_gone(self.get(&key.id.0).await, key, what)
     }
 }
 
@@ -191,14 +188,9 @@ impl Issuer for CloudFoundry {
         let delete = |to| Request::delete("delete_key", to);
         let reply = match self.foundry.send(delete, BINDINGS, Some(&key.id.0), "").await {
             Ok(reply) => reply,
-            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => {
-                let busy = error.status == Some(422);
-                let mut failure = unless_missing(error);
-                if busy {
-                    failure.class = Class::Conflict;
-                }
-                return Err(failure);
+                let is_gone = is_gone(&error);
+                return refused_deletion(error, is_gone);
             }
         };
         let Some(location) = &reply.location else {

@@ -13,7 +13,9 @@ use crate::http::address::Address;
 use crate::http::error::HttpError;
 use crate::http::login::Login;
 use crate::http::request::{Auth, LIST_LIMIT, Reply, Request};
-use crate::issuer::binding::{Binding, Ended, Job, Pages, Patience, is_guid, see_through};
+use crate::issuer::binding::{
+    Binding, Ended, Job, Pages, Patience, entries, is_guid, must_be_whole, see_through,
+};
 use crate::secret::ServiceKey;
 
 /// What is asked for per page: the most that the API gives (facts: Service Manager, section 2).
@@ -100,15 +102,11 @@ impl Manager {
             }
             let reply = self.ask(Request::get("list_keys", page.clone()).at_most(LIST_LIMIT)).await?;
             let mut value = reply.json()?;
-            let Some(Value::Array(entries)) = value.get_mut("items").map(Value::take) else {
-                return Err(reply.unreadable("there are no `items` in the answer").into());
-            };
-            found.extend(entries);
+            found.extend(entries(&reply, &mut value, "items")?);
             next = following(&first, &page, &reply, &value)?;
-            let total = value.get("num_items").and_then(Value::as_u64);
-            if next.is_none() && total.is_some_and(|total| distinct(&found) < total) {
-                // Something was deleted while the pages were read: what slid over their edge may be missing.
-                return Err(reply.unreadable("the list is shorter than it says").into());
+            if next.is_none() {
+                let total = value.get("num_items").and_then(Value::as_u64);
+                must_be_whole(&reply, &found, "id", total)?;
             }
         }
         Ok(found)
@@ -191,9 +189,4 @@ fn following(
         }
         Some(_) => Err(reply.unreadable("the `token` of the next page is no text")),
     }
-}
-
-fn distinct(found: &[Value]) -> u64 {
-    let ids: BTreeSet<_> = found.iter().filter_map(|value| value.get("id")?.as_str()).collect();
-    ids.len() as u64
 }

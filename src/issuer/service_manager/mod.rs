@@ -24,7 +24,8 @@ use crate::domain::names::{CredentialId, KeyName, Role};
 use crate::http::error::HttpError;
 use crate::http::request::{Reply, Request};
 use crate::issuer::binding::{
-    Binding, Ended, answered, apart, by_role, is_made, must_be_meant, only, service_key,
+    Binding, Ended, answered, apart, by_role, is_made, must_be_gone, must_be_meant, only, refused_deletion,
+    service_key,
 };
 use crate::ports::Issuer;
 use crate::secret::ServiceKey;
@@ -143,14 +144,9 @@ impl ServiceManager {
     async fn delete_one(&self, key: &Key) -> Result<(), Failure> {
         let reply = match self.manager.send(|to| Request::delete("delete_key", to), Some(&key.id.0)).await {
             Ok(reply) => reply,
-            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => {
-                let busy = error.status == Some(422);
-                let mut failure = unless_missing(error);
-                if busy {
-                    failure.class = Class::Conflict;
-                }
-                return Err(failure);
+                let is_gone = is_gone(&error);
+                return refused_deletion(error, is_gone);
             }
         };
         let Some(location) = reply.location.as_deref().filter(|_| reply.status == 202) else {
@@ -167,11 +163,7 @@ impl ServiceManager {
 
     /// After a deletion: gone, or not known to be.
     async fn confirm_gone(&self, key: &Key, what: &str) -> Result<(), Failure> {
-        if self.get(&key.id.0).await.map_err(Failure::ambiguous)?.is_none() {
-            return Ok(());
-        }
-        let text = format!("deleting `{}`: {what}, and the key is still there", key.name);
-        Err(Failure::new(Class::ServerError, text).ambiguous())
+        must_be_gone(self.get(&key.id.0).await, key, what)
     }
 }
 
