@@ -205,6 +205,7 @@ fn credential(
         },
         places: places.iter().map(|(role, place)| (*role, place.to_string())).collect(),
         consumer: behaviour.pin,
+        in_place: false,
     };
     let policy = Policy {
         credential: CredentialId { tenant: tenant.id.clone(), name: section.text("name")?.parse().ok()? },

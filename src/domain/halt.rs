@@ -95,6 +95,11 @@ pub enum HaltReason {
         /// The stage.
         stage: String,
     },
+    /// A secret was reset in place, and the consumer could not be shown to work with the fresh one: the old one is dead.
+    NoWayBack {
+        /// What went wrong.
+        why: String,
+    },
 }
 
 impl HaltReason {
@@ -117,6 +122,7 @@ impl HaltReason {
             Self::AttemptsExhausted { .. } => "attempts-exhausted",
             Self::CyclesExhausted { .. } => "cycles-exhausted",
             Self::TimeInStage { .. } => "time-in-stage",
+            Self::NoWayBack { .. } => "no-way-back",
         }
     }
 
@@ -179,6 +185,10 @@ impl HaltReason {
                     "remove the cause (`rekeyd history {credential}` shows every attempt), then `rekeyd resume {credential}`"
                 )
             }
+            Self::NoWayBack { .. } => format!(
+                "see to the consumer: it holds a dead secret until it is given the fresh one, which is kept; then `rekeyd resume {credential}` \
+                 gives it the fresh one again, or, where a person puts it in place, `rekeyd confirm {credential}` says that it is done"
+            ),
         }
     }
 }
@@ -245,6 +255,10 @@ impl fmt::Display for HaltReason {
                 write!(f, "{cycles} rotations in a row turned back, the last because {cause}")
             }
             Self::TimeInStage { stage } => write!(f, "the stage `{stage}` lasts too long"),
+            Self::NoWayBack { why } => write!(
+                f,
+                "the secret is reset in place, so there is only the way forward, and that is barred: {why}"
+            ),
         }
     }
 }

@@ -70,6 +70,15 @@ pub struct Pin {
     pub places: BTreeMap<Role, String>,
     /// Where the credential goes: the consumer's address.
     pub consumer: String,
+    /// Whether a fresh secret takes the place of the one in use, which stops working at that instant
+    /// (`docs/adr/0015-a-reset-in-place-goes-forward-only.md`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub in_place: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What the operator wants for one credential.
@@ -77,7 +86,7 @@ pub struct Pin {
 pub struct Policy {
     /// Which credential.
     pub credential: CredentialId,
-    /// The kind of its issuer, as configured: `cloud-foundry`, `service-manager`, `file`.
+    /// The kind of its issuer, as configured: `cloud-foundry`, `service-manager`, `portal`, `file`.
     pub issuer: &'static str,
     /// The kind of its consumer, as configured: `dataspace`, `file`, `command`, `manual`.
     pub consumer: &'static str,

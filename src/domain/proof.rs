@@ -283,7 +283,8 @@ fn common_gates(
 
 /// When the consumer was deployed after the proof by somebody else, as far as that can be told: what rekeyd asked for
 /// before the proof is over by then. A clock of ours that was set back since takes the time of the proof with it, not
-/// the time of the deployment that was seen. Of a consumer that deployed without being asked this says nothing.
+/// the time of the deployment that was seen. Of a consumer that deployed without being asked this says little; but where
+/// no proof by exclusion can be had, nothing else shows that another copy of rekeyd gave it the old keys again.
 pub fn foreign_deployment(
     policy: &Policy,
     record: &Record,
@@ -298,7 +299,10 @@ pub fn foreign_deployment(
     let known_at = given_again.max(evidence.deployed_at).max(Some(evidence.reached_at))?;
     let ours = after(known_at, policy.settle + policy.deadline);
     let deployed_at = observation.content.known()?.deployed_at?;
-    (record.asked_to_provision != Asking::No && deployed_at > ours).then_some(deployed_at)
+    let is_last_word = matches!(&record.stage, Stage::Retiring { retirement, .. }
+        if !is_first(retirement) && !can_exclude(policy, record, retirement));
+    let tells = record.asked_to_provision != Asking::No || is_last_word;
+    (tells && deployed_at > ours).then_some(deployed_at)
 }
 
 /// Whether every key of the set in use was just seen at the issuer, ready.
@@ -321,6 +325,10 @@ pub fn pin_difference(journalled: &Pin, configured: &Pin) -> Option<String> {
     }
     if journalled.consumer != configured.consumer {
         return Some(format!("consumer `{}`, now `{}`", journalled.consumer, configured.consumer));
+    }
+    if journalled.in_place != configured.in_place {
+        let how = |pin: &Pin| if pin.in_place { "reset in place" } else { "replaced by another key" };
+        return Some(format!("its secret is {}, now {}", how(journalled), how(configured)));
     }
     let role =
         Role::ALL.into_iter().find(|role| journalled.places.get(role) != configured.places.get(role))?;

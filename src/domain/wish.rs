@@ -18,6 +18,10 @@ pub fn admit(record: Option<&Record>, wish: &Wish, now: Timestamp) -> Result<(),
     match wish {
         Wish::Rotate { pass, .. } => admit_rotate(record, *pass, now),
         Wish::Withdraw { .. } => admit_withdraw(record),
+        Wish::Restore { .. } if record.pin.in_place => Err(format!(
+            "there is no way back: the secret before it stopped working when it was reset in place; {}",
+            see(record)
+        )),
         Wish::Restore { .. } => admit_restore(record),
         Wish::Unhold if record.hold.is_none() => {
             Err(format!("it is not held, so there is nothing to lift: {}", see(record)))
@@ -63,6 +67,11 @@ fn admit_withdraw(record: &Record) -> Result<(), String> {
         Stage::Retiring { .. } => {
             Err(format!("it is too late, the old keys are being retired: {}", see(record)))
         }
+        stage if record.pin.in_place => Err(format!(
+            "the rotation has begun (`{}`), and a secret that is reset in place goes forward only: {}",
+            stage.phase(),
+            see(record)
+        )),
         stage => Err(format!(
             "the rotation has begun (`{}`), and half-way is no place to stop: once the fresh keys are delivered, \
              `rekeyd restore {}` goes back; {}",
@@ -105,6 +114,9 @@ fn admit_confirm(record: &Record) -> Result<(), String> {
             | HaltReason::OldJournal
             | HaltReason::PinMismatch { .. },
         ) => Ok(()),
+        Some(HaltReason::NoWayBack { .. }) if record.stage.watch().is_some_and(Watch::awaits_person) => {
+            Ok(())
+        }
         Some(reason) => Err(format!("this halt ends differently: {}", reason.remedy(&record.credential))),
         None if record.stage.watch().is_some_and(Watch::awaits_person) => Ok(()),
         None => Err(format!("nothing waits for a confirmation: {}", see(record))),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, Unit};
 use crate::domain::names::CredentialId;
+use crate::domain::observation::Seen;
 use crate::domain::plan::{self, NextLook, Plan, Reason, Step};
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
@@ -23,8 +24,9 @@ impl Engine {
         if self.is_let_in(id, now) {
             return Vec::new();
         }
-        let mut gates = plan::begin_gates(&unit.policy, &record, None, now);
-        gates.retain(|gate| gate.name != "issuer");
+        let mut gates = plan::begin_gates(&unit.policy, &record, None, &Seen::NotAsked, now);
+        // Nothing was looked at.
+        gates.retain(|gate| !matches!(gate.name, "issuer" | "in place"));
         gates.extend(self.fleet_gates(&unit, &record, now));
         gates.retain(|gate| !gate.open);
         gates

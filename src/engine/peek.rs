@@ -54,7 +54,8 @@ impl Engine {
         let Some(record) = record else { return Vec::new() };
         match &record.stage {
             Stage::Settled { .. } => {
-                let mut gates = plan::begin_gates(&unit.policy, record, observation.keys.known(), now);
+                let keys = observation.keys.known();
+                let mut gates = plan::begin_gates(&unit.policy, record, keys, &observation.status, now);
                 gates.extend(self.fleet_gates(unit, record, now));
                 gates
             }

@@ -4,4 +4,5 @@
 pub mod binding;
 pub mod cloud_foundry;
 pub mod file;
+pub mod portal;
 pub mod service_manager;

@@ -3,6 +3,7 @@
 //! A secret shows nothing in `Debug`, is wiped when dropped, and can be compared without being shown. Service keys
 //! are read exactly as they were downloaded, in every JSON shape SAP uses ([`service_key`]).
 
+pub mod seal;
 pub mod service_key;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,17 @@ impl Secret {
     pub fn fingerprint(&self) -> [u8; 32] {
         let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());
         hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// A mark that tells this secret of `owner` from others of the same owner: 48 bits of a digest, in hex. A secret that
+    /// a machine made cannot be told from it, so it may be stored.
+    pub fn mark(&self, owner: &str) -> String {
+        let text = [owner.as_bytes(), b"\n", self.expose().as_bytes()].concat();
+        let hash = digest::digest(&digest::SHA256, &text);
+        hash.as_ref()[..6].iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to memory does not fail");
+            text
+        })
     }
 
     /// What shows who holds the secret that `message` came from them: HMAC with SHA-256, in hex.

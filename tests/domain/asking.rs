@@ -41,7 +41,13 @@ fn who_asks_again_is_heard_only_if_he_means_it_more() {
 
 fn gates(world: &mut World) -> Vec<Gate> {
     let observation = world.observe(Looks { keys: true, status: true, content: false });
-    begin_gates(&world.policy, world.record.as_ref().unwrap(), observation.keys.known(), world.now)
+    begin_gates(
+        &world.policy,
+        world.record.as_ref().unwrap(),
+        observation.keys.known(),
+        &observation.status,
+        world.now,
+    )
 }
 
 fn shown(gates: &[Gate], name: &str) -> (bool, String, bool) {

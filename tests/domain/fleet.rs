@@ -279,6 +279,24 @@ fn a_person_who_sees_to_a_stop_makes_it_count_again() {
 }
 
 #[test]
+fn a_rotation_whose_proof_is_void_after_its_soak_is_no_success_and_counts_as_under_way_again() {
+    let mut story = Story::default();
+    let begun = before(now(), 60 * HOUR);
+    story.whole(0, begun);
+    let rules = Rules { rotations_at_once: 1, ..Rules::default() };
+    assert_eq!(story.fleet.successes(&rules, false, now()), 1);
+    let changed = HaltReason::ConsumerChanged { deployed_at: before(now(), 2 * HOUR) };
+    story.write(before(now(), HOUR), id(0), Event::Halted(changed));
+    assert_eq!(story.fleet.successes(&rules, false, now()), 0);
+    story.write(now(), id(0), Event::Wished(Wish::Resume));
+    let closed = closed(&rules, &story.fleet, &candidate(&id(1), 20), now());
+    assert!(closed.contains(&"at once"), "{closed:?}");
+    story.prove(0, now());
+    story.soak(0, after(now(), 49 * HOUR));
+    assert_eq!(story.fleet.successes(&rules, false, after(now(), 50 * HOUR)), 1);
+}
+
+#[test]
 fn a_rotation_that_is_over_holds_up_nobody() {
     let rules = Rules::default();
     // It turned back and ended, the credential halted, and a person saw to it.

@@ -11,6 +11,7 @@ mod forecast;
 mod found;
 mod gates;
 mod given;
+mod in_place;
 mod names;
 mod notice;
 mod person;

@@ -408,6 +408,29 @@ fn a_run_with_the_fresh_keys_does_not_prove_that_the_old_ones_are_back() {
     assert!(world.deletes.is_empty());
 }
 
+/// Another copy of rekeyd may have given it the old keys again, and only that shows it.
+#[test]
+fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() {
+    let policy = Policy { provision: Provision::Never, ..policy() };
+    let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
+    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
+    world.run = Some((2, false));
+    assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 900, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.clone().unwrap().reason;
+    assert!(matches!(halt, HaltReason::ConsumerChanged { .. }), "{halt:?}");
+    assert_eq!(world.deletes.len(), 1, "the `cirt` key is kept");
+    world.wish(Wish::Resume).unwrap();
+    assert!(walk(&mut world, 900, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(
+        (count(&world, "delivered"), world.deletes.len()),
+        (2, 2),
+        "it is given the fresh keys once more"
+    );
+}
+
 #[test]
 fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
     let mut world = World::new(policy(), 1, 0, Manners::default());

@@ -40,6 +40,7 @@ fn halts() -> Vec<HaltReason> {
         HaltReason::AttemptsExhausted { step: "create".to_owned(), cause: detail() },
         HaltReason::CyclesExhausted { cycles: 3, cause: detail() },
         HaltReason::TimeInStage { stage: "delivering".to_owned() },
+        HaltReason::NoWayBack { why: detail() },
     ]
 }
 

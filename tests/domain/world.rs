@@ -305,7 +305,8 @@ impl World {
         else {
             return;
         };
-        let gates = plan::begin_gates(&self.policy, record, observation.keys.known(), self.now);
+        let gates =
+            plan::begin_gates(&self.policy, record, observation.keys.known(), &observation.status, self.now);
         let closed: Vec<_> = gates.iter().filter(|gate| !gate.open).map(|gate| gate.name).collect();
         let expected = match plan.reason.code {
             "halted" => "halt",
@@ -313,6 +314,7 @@ impl World {
             "held" => "hold",
             "pause" => "pause",
             "no-room" => "room",
+            "in-place" => "in place",
             "cannot-see" => "issuer",
             _ => "",
         };
@@ -424,6 +426,10 @@ impl World {
                     return Err(Failure::new(Class::Conflict, "the name is taken").ambiguous());
                 }
                 self.creates += 1;
+                if self.policy.pin.in_place {
+                    // The secret in use is gone with it.
+                    self.keys.get_mut(role).unwrap().clear();
+                }
                 let id = self.add(*role, name.clone(), self.now);
                 let seen = self.keys[role].iter().find(|seen| seen.key.id == id).unwrap();
                 Some(Event::Made { role: *role, key: seen.key.clone() })

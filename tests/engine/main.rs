@@ -228,7 +228,12 @@ pub(crate) fn policy() -> Policy {
         retire_foreign: true,
         in_use: BTreeMap::new(),
         limits: Limits::default(),
-        pin: Pin { issuer: "i".to_owned(), places: BTreeMap::new(), consumer: "c".to_owned() },
+        pin: Pin {
+            issuer: "i".to_owned(),
+            places: BTreeMap::new(),
+            consumer: "c".to_owned(),
+            in_place: false,
+        },
     }
 }
 

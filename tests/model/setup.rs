@@ -119,6 +119,7 @@ fn policy() -> Policy {
             issuer: "https://api.cf.example".to_owned(),
             places: BTreeMap::from([(Role::Ciapi, "one".to_owned()), (Role::Cirt, "two".to_owned())]),
             consumer: "https://dsi.example".to_owned(),
+            in_place: false,
         },
     }
 }

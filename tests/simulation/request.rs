@@ -184,10 +184,13 @@ impl Tenant {
             cirt: pair.cirt,
         };
         let tick = self.next_tick();
+        // One that was given up, of the pair that was delivered again since, is no measure of what a run came after.
+        let repeats = self.late && self.consumer.delivered == Some(pair);
+        let ignored = self.consumer.ignored_tick.filter(|_| repeats).unwrap_or(tick);
         self.consumer.deliver(pair, self.late);
         if self.manners.ignores_put {
             if pair != self.consumer.held {
-                self.consumer.ignored_tick = Some(tick);
+                self.consumer.ignored_tick = Some(ignored);
             }
             return Ok(self.accepted(now));
         }
@@ -196,7 +199,7 @@ impl Tenant {
         let delay = self.manners.put_delay.min(LONGEST_PUT_DELAY);
         if delay > 0 {
             let after = self.dice.below(delay);
-            self.consumer.take_later(now + after, taken, (taken != pair).then_some(tick));
+            self.consumer.take_later(now + after, taken, (taken != pair).then_some(ignored));
         } else {
             self.put(taken, By::Rekeyd, found);
             if self.manners.runs_on_put {
@@ -204,7 +207,7 @@ impl Tenant {
             }
         }
         if taken != pair {
-            self.consumer.ignored_tick = Some(tick);
+            self.consumer.ignored_tick = Some(ignored);
         }
         Ok(self.accepted(now))
     }

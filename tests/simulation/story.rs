@@ -254,7 +254,12 @@ pub(crate) fn drawn_policy(dice: &mut Dice, draw: Draw, number: usize, provision
         retire_foreign: dice.below(5) > 0,
         in_use: BTreeMap::new(),
         limits: Limits::default(),
-        pin: Pin { issuer: "i".to_owned(), places: BTreeMap::new(), consumer: "c".to_owned() },
+        pin: Pin {
+            issuer: "i".to_owned(),
+            places: BTreeMap::new(),
+            consumer: "c".to_owned(),
+            in_place: false,
+        },
     }
 }
 

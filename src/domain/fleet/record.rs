@@ -215,6 +215,12 @@ impl Fleet {
             Event::Halted(reason) if matches!(attempt.progress, Progress::UnderWay | Progress::Proven) => {
                 failed(at, reason.to_string(), false)
             }
+            // The proof is void, and what it soaked for with it: once a person saw to that, it is sought again.
+            Event::Halted(reason @ HaltReason::ConsumerChanged { .. })
+                if matches!(attempt.progress, Progress::Soaked(_)) =>
+            {
+                failed(at, reason.to_string(), false)
+            }
             // A person saw to it: what comes of it now counts.
             Event::Wished(Wish::Resume | Wish::Confirm) if attempt.is_stopped() => Progress::UnderWay,
             _ => return,

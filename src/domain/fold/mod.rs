@@ -9,6 +9,7 @@
 mod clock;
 mod delivering;
 mod marks;
+mod retiring;
 mod stages;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::delivering;
+use super::retiring::retiring;
 use crate::domain::Timestamp;
 use crate::domain::event::{CONFIRM, Entry, Event, Wish};
 use crate::domain::evidence::{Baseline, Grade, Watch};
@@ -10,7 +11,7 @@ use crate::domain::halt::HaltReason;
 use crate::domain::key::KeySet;
 use crate::domain::names::Role;
 use crate::domain::record::Record;
-use crate::domain::retirement::{Change, Leaving, Retirement};
+use crate::domain::retirement::{Change, Retirement};
 use crate::domain::stage::{Course, Stage};
 
 /// Renews the evidence in place; `false` for any other event and any other stage.
@@ -54,6 +55,11 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
             tested.insert(*role, *grade);
             Some(Stage::Testing { live: live.clone(), fresh: fresh.clone(), tested })
         }
+        // What stood in the way was put right: the consumer is given the fresh secret again.
+        (Stage::Provisioning { live, fresh, .. }, Event::Wished(Wish::Resume)) if has_no_way_back(record) => {
+            let (live, fresh) = (live.clone(), fresh.clone());
+            Some(Stage::Delivering { live, fresh, baseline: Baseline::default() })
+        }
         (Stage::Provisioning { .. } | Stage::Restoring { .. }, event) => watched(&record.stage, event, at)
             .or_else(|| cleared(&record.stage, event))
             .or_else(|| turned_back(&record.stage, event)),
@@ -62,7 +68,11 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
         }
         (Stage::Soaking { fresh, old, evidence, course }, Event::RetireBegun) => Some(Stage::Retiring {
             fresh: fresh.clone(),
-            retirement: Retirement::new(old.clone(), *evidence),
+            // A secret that was reset in place took the one before it along.
+            retirement: Retirement::new(
+                if record.pin.in_place { KeySet::new() } else { old.clone() },
+                *evidence,
+            ),
             course: course.clone(),
         }),
         (Stage::Retiring { fresh, retirement, course }, event) => {
@@ -76,6 +86,11 @@ pub(super) fn next(record: &Record, entry: &Entry) -> Option<Stage> {
 pub(super) fn starts_over(record: &Record) -> bool {
     let reason = record.halt.as_ref().map(|halt| &halt.reason);
     matches!(reason, Some(HaltReason::LiveKeyGone { .. } | HaltReason::OldJournal))
+}
+
+/// Whether a secret that was reset in place could not be brought into use.
+fn has_no_way_back(record: &Record) -> bool {
+    record.halt.as_ref().is_some_and(|halt| matches!(halt.reason, HaltReason::NoWayBack { .. }))
 }
 
 /// When the consumer was deployed by somebody else, where a person is called for that.
@@ -164,7 +179,7 @@ fn watched(stage: &Stage, event: &Event, at: Timestamp) -> Option<Stage> {
     }
 }
 
-fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
+pub(super) fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
     match event {
         Event::Rested { baseline } => {
             watch.news_after = watch.news_after.max(at);
@@ -257,87 +272,4 @@ fn turned_back(stage: &Stage, event: &Event) -> Option<Stage> {
         watch: None,
         why,
     })
-}
-
-fn retiring(
-    fresh: &KeySet,
-    retirement: &Retirement,
-    course: &Course,
-    event: &Event,
-    at: Timestamp,
-) -> Option<Stage> {
-    let mut next = retirement.clone();
-    match event {
-        Event::Completed if next.old.is_empty() => return Some(Stage::Settled { live: fresh.clone() }),
-        Event::DeleteSent { role, .. } => {
-            next.leaving =
-                Some(Leaving { role: *role, asked_at: Some(at), gone_at: None, still_works_at: None });
-        }
-        Event::Gone { role, .. } => {
-            let asked_at = next.leaving.as_ref().and_then(|leaving| leaving.asked_at);
-            next.leaving = Some(Leaving { role: *role, asked_at, gone_at: Some(at), still_works_at: None });
-            next.last_gone_at = Some(at);
-            next.proven_since = false;
-        }
-        Event::Probed { role, refused: Some(false) } => {
-            let leaving = next.leaving.as_mut().filter(|leaving| leaving.role == *role)?;
-            leaving.still_works_at = Some(at);
-        }
-        Event::Probed { role, .. } => {
-            next.leaving.as_ref().filter(|leaving| leaving.role == *role && leaving.gone_at.is_some())?;
-            next.leaving = None;
-            next.old.remove(role);
-        }
-        Event::Left { role, name } => {
-            next.old.remove(role);
-            next.left.insert(name.clone());
-        }
-        Event::Proven { evidence } => {
-            next.evidence = *evidence;
-            next.proven_since = true;
-            next.watch = None;
-        }
-        Event::CannotProvision => {
-            // Where the proof is needed all the same, a run that a person starts will do.
-            next.watch = Some(Watch { cannot_post: true, ..Watch::new(at, at, Baseline::default()) });
-            next.cannot_redeploy = true;
-            next.change = next.change.sought();
-        }
-        Event::Rested { .. }
-        | Event::Moving
-        | Event::Works { .. }
-        | Event::Falters { .. }
-        | Event::StepFailed { .. } => {
-            watch_event(next.watch.as_mut()?, event, at).then_some(())?;
-        }
-        Event::Provisioned { baseline, upstream_at } => {
-            let watch = Watch::new(at, upstream_at.unwrap_or(at), baseline.clone());
-            next.watch = Some(Watch { posted_at: Some(at), ..watch });
-        }
-        Event::ExclusionFailed { detail } => {
-            next.exclusion_failed = Some(detail.clone());
-            next.watch = None;
-        }
-        Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
-        Event::Delivered { .. } if next.change == Change::Undo => next.change = Change::Undone(at),
-        Event::ProvisionSent => next.change = next.change.sought(),
-        Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => go_on(&mut next, wish),
-        _ => return None,
-    }
-    Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
-}
-
-/// A person saw to what stopped the retirement: it is tried afresh.
-fn go_on(retirement: &mut Retirement, wish: &Wish) {
-    if *wish == Wish::Confirm {
-        // He says that what the consumer holds is right.
-        retirement.change = retirement.change.sought();
-    }
-    retirement.exclusion_failed = None;
-    retirement.redelivered = false;
-    retirement.cannot_redeploy = false;
-    retirement.watch = None;
-    if let Some(leaving) = retirement.leaving.as_mut() {
-        leaving.still_works_at = None;
-    }
 }

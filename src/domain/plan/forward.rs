@@ -79,8 +79,8 @@ pub(super) fn testing(
     fresh: &KeySet,
     tested: &BTreeMap<Role, Grade>,
 ) -> Plan {
-    if let Some(Absent::Surely(name)) = absent(sight, fresh) {
-        return sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"));
+    if let Some(Absent::Surely(role, name)) = absent(sight, fresh) {
+        return sight.lost(role, &name);
     }
     if let Some((step, cause)) = refused_for_good(sight) {
         return sight.turn_back(format!("`{step}` was refused: {cause}"));
@@ -89,7 +89,8 @@ pub(super) fn testing(
         return sight.turn_back("testing took too long");
     }
     if let Some((role, key)) = fresh.iter().find(|(role, _)| !tested.contains_key(role)) {
-        let old = live.get(role).cloned();
+        // The one that it replaced died when it was made, and cannot be read any more.
+        let old = live.get(role).filter(|_| !sight.record.pin.in_place).cloned();
         return Plan::go(
             Step::Test { role: *role, fresh: key.clone(), old },
             "test",
@@ -156,9 +157,7 @@ pub(super) fn delivering(sight: &Sight<'_>, fresh: &KeySet, baseline: &Baseline)
     match absent(sight, fresh) {
         None => Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver", "the fresh keys work"),
         Some(Absent::Perhaps(plan)) => *plan,
-        Some(Absent::Surely(name)) => {
-            sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"))
-        }
+        Some(Absent::Surely(role, name)) => sight.lost(role, &name),
     }
 }
 
@@ -193,7 +192,7 @@ pub(super) enum Absent {
     /// It could not be seen, or may be listed late.
     Perhaps(Box<Plan>),
     /// It is gone.
-    Surely(KeyName),
+    Surely(Role, KeyName),
 }
 
 /// What speaks against delivering `keys`: a consumer is given nothing that does not exist.
@@ -215,7 +214,7 @@ pub(super) fn absent(sight: &Sight<'_>, keys: &KeySet) -> Option<Absent> {
             return Some(if late {
                 Absent::Perhaps(Box::new(plan()))
             } else {
-                Absent::Surely(key.name.clone())
+                Absent::Surely(*role, key.name.clone())
             });
         }
     }
@@ -226,8 +225,8 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
     if let Some(why) = &sight.record.restore {
         return sight.turn_back(format!("a person asked for it: {why}"));
     }
-    if let Some(Absent::Surely(name)) = absent(sight, fresh) {
-        return sight.turn_back(format!("the fresh key `{name}` is gone from the issuer"));
+    if let Some(Absent::Surely(role, name)) = absent(sight, fresh) {
+        return sight.lost(role, &name);
     }
     match judge(sight.policy, watch, sight.observation, sight.now) {
         Judgement::Rests => rested(sight),
@@ -245,7 +244,7 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
         Judgement::AskForProvisioning => ask(sight),
         Judgement::AwaitsPerson => by_person(sight, fresh, watch),
         Judgement::Waiting => waiting(sight),
-        Judgement::Indeterminate => Plan::halt(HaltReason::Indeterminate),
+        Judgement::Indeterminate => sight.give_up(HaltReason::Indeterminate),
     }
 }
 
@@ -293,13 +292,18 @@ pub(super) fn by_person(sight: &Sight<'_>, keys: &KeySet, watch: &Watch) -> Plan
         return Plan::note(event, "hand-over", "only a person can say that the consumer works with the keys");
     }
     if sight.overtime() {
-        return Plan::halt(HaltReason::HandOver { keys });
+        return sight.give_up(HaltReason::HandOver { keys });
     }
     let names = keys.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
     let credential = &sight.record.credential;
-    sight.seldom("awaits-person", format!("a person is to put {names} in place")).person(format!(
-        "{names}: {instruction}; then `rekeyd confirm {credential}`, or `rekeyd restore {credential}` if it does not work"
-    ))
+    let or_back = if sight.burnt() {
+        "; the secret before it does not work any more".to_owned()
+    } else {
+        format!(", or `rekeyd restore {credential}` if it does not work")
+    };
+    sight
+        .seldom("awaits-person", format!("a person is to put {names} in place"))
+        .person(format!("{names}: {instruction}; then `rekeyd confirm {credential}`{or_back}"))
 }
 
 /// Waits for the consumer, and says what it is doing.

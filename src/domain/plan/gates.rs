@@ -1,9 +1,10 @@
 //! What stands before a rotation of one credential begins, for people: the same conditions that [`super::settled`]
 //! plans by. The fleet has gates of its own beside them.
 
-use super::settled::{full_instance, keys_of, pause, rotation_due};
+use super::settled::{full_instance, in_place_gate, keys_of, pause, rotation_due};
 use crate::domain::Timestamp;
 use crate::domain::key::Sightings;
+use crate::domain::observation::{Seen, Status};
 use crate::domain::policy::Policy;
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
@@ -16,11 +17,13 @@ fn stamp(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// The gates of a settled credential; `sightings` are the keys at the issuer, where they could be seen.
+/// The gates of a settled credential; `sightings` are the keys at the issuer, where they could be seen, and `status` is
+/// what the consumer said.
 pub fn begin_gates(
     policy: &Policy,
     record: &Record,
     sightings: Option<&Sightings>,
+    status: &Seen<Status>,
     now: Timestamp,
 ) -> Vec<Gate> {
     let halt = record.halt.as_ref();
@@ -34,6 +37,7 @@ pub fn begin_gates(
         turned_back(policy, record, now),
     ];
     gates.extend(sightings.map(|sightings| room(policy, record, sightings)));
+    gates.extend(in_place_gate(policy, record, status));
     gates
 }
 

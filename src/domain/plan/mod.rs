@@ -14,19 +14,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Timestamp;
 use super::event::{CONFIRM, Event, PROVISION, Trigger};
 use super::evidence::{Baseline, Basis};
-use super::failure::Failure;
 use super::halt::HaltReason;
 use super::key::{Key, KeySet};
 use super::names::{KeyName, Role};
 use super::observation::{Looks, Observation};
 use super::policy::Policy;
-use super::proof::{Gate, Permit};
-use super::record::{Asking, Record};
+use super::proof::Permit;
+use super::record::Record;
 use super::stage::Stage;
-use super::{Timestamp, after, backoff};
 
+mod adopting;
 mod forward;
 mod gates;
 mod proving;
@@ -34,10 +34,14 @@ mod refusal;
 mod restoring;
 mod retiring;
 mod settled;
+mod sight;
 
+pub use adopting::adoption;
 pub use gates::begin_gates;
 pub use refusal::retry_at;
-pub use settled::{adoption, rotation_due, window_end};
+pub use settled::{rotation_due, window_end};
+
+use sight::Sight;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,98 +191,6 @@ impl Plan {
     }
 }
 
-/// Everything a stage's rule may look at.
-struct Sight<'a> {
-    policy: &'a Policy,
-    record: &'a Record,
-    observation: &'a Observation,
-    now: Timestamp,
-}
-
-impl Sight<'_> {
-    fn poll(&self, code: &'static str, text: impl Into<String>) -> Plan {
-        if self.record.deadline(self.policy).is_some_and(|deadline| self.now >= deadline) {
-            return self.seldom(code, text);
-        }
-        Plan::rest(NextLook::At(after(self.now, self.policy.poll)), code, text)
-    }
-
-    /// A rest until somebody or something outside gives way, which nobody knows when: no reason to call often.
-    fn seldom(&self, code: &'static str, text: impl Into<String>) -> Plan {
-        let pause = self.policy.poll.max(self.policy.evidence_life);
-        Plan::rest(NextLook::At(after(self.now, pause)), code, text)
-    }
-
-    /// A rest until the hold ends. Lifting it wakes the walk.
-    fn held(&self, text: impl Into<String>) -> Plan {
-        let until = self.record.hold.as_ref().and_then(|hold| hold.until);
-        Plan::rest(until.map_or(NextLook::Schedule, NextLook::At), "held", text)
-    }
-
-    /// A gate before a deletion is closed.
-    fn shut(&self, gate: &Gate) -> Plan {
-        let text = format!("gate `{}` is closed: {}", gate.name, gate.why);
-        if let Some(at) = gate.opens_at {
-            return Plan::rest(NextLook::At(at.max(after(self.now, self.policy.poll))), "gate", text);
-        }
-        if self.record.is_held(self.now) {
-            return self.held(text).person(self.unhold());
-        }
-        let what = format!("`rekeyd explain {}` shows every gate", self.record.credential);
-        self.seldom("gate", text).person(what)
-    }
-
-    fn unhold(&self) -> String {
-        format!("`rekeyd unhold {}` lifts the hold", self.record.credential)
-    }
-
-    /// A rest because something could not be seen, longer each time.
-    fn blind(&self, what: &str, failure: &Failure) -> Plan {
-        let at = backoff::retry_at(
-            &self.record.credential,
-            failure,
-            self.observation.blind.max(1),
-            refusal::time_limit(self.policy, self.record),
-            self.now,
-        );
-        Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"))
-    }
-
-    /// Too many refused attempts at the step in trouble.
-    fn exhausted(&self) -> Option<(String, String)> {
-        let trouble = &self.record.trouble;
-        if trouble.attempts < self.policy.limits.attempts {
-            return None;
-        }
-        let cause =
-            trouble.first.as_ref().map_or_else(|| "unknown".to_owned(), |failure| failure.cause.clone());
-        Some((trouble.step.clone().unwrap_or_default(), cause))
-    }
-
-    /// Whether the stage has lasted longer than it may.
-    fn overtime(&self) -> bool {
-        self.record
-            .deadline(self.policy)
-            .is_some_and(|deadline| self.now >= after(deadline, self.policy.limits.stage_time))
-    }
-
-    /// Whether a deletion of `name` was sent so recently that a listing may still show it.
-    fn just_deleted(&self, name: &KeyName) -> bool {
-        let sent = self.record.delete_sent.as_ref().filter(|(sent, _)| sent == name);
-        sent.is_some_and(|(_, at)| self.now < after(*at, self.policy.poll * 2))
-    }
-
-    fn turn_back(&self, why: impl Into<String>) -> Plan {
-        let why = why.into();
-        // Provisioning that was asked for without an answer may begin right before the old keys are put back.
-        let unanswered = matches!(&self.record.stage, Stage::Provisioning { watch, .. } if watch.posted_at.is_none())
-            && self.record.asked_to_provision != Asking::No;
-        let baseline =
-            if unanswered { Baseline::of_restless(self.observation) } else { Baseline::of(self.observation) };
-        Plan::note(Event::TurnedBack { why: why.clone(), baseline }, "turn-back", why)
-    }
-}
-
 /// What the engine must look at before it plans. Nothing where no look could matter.
 pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks {
     let Some(record) = record else { return Looks { keys: true, status: true, content: false } };
@@ -307,7 +219,7 @@ pub fn looks(policy: &Policy, record: Option<&Record>, now: Timestamp) -> Looks 
 
 /// The next step of one credential.
 pub fn plan(policy: &Policy, record: Option<&Record>, observation: &Observation, now: Timestamp) -> Plan {
-    let Some(record) = record else { return settled::adopt(policy, observation, now) };
+    let Some(record) = record else { return adopting::adopt(policy, observation, now) };
     if let Some(refusal) = refusal::refusal(policy, record, now) {
         return refusal;
     }

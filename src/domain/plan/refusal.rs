@@ -51,7 +51,8 @@ pub(super) fn bereft(
     now: Timestamp,
 ) -> Option<HaltReason> {
     let needed = match &record.stage {
-        Stage::Testing { fresh, tested, .. } => tested.len() < fresh.len(),
+        // One that is reset in place is gone as soon as the fresh one is made.
+        Stage::Testing { fresh, tested, .. } => tested.len() < fresh.len() && !record.pin.in_place,
         Stage::Soaking { .. } | Stage::Retiring { .. } | Stage::Restoring { watch: Some(_), .. } => true,
         _ => false,
     };

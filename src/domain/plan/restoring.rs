@@ -122,10 +122,6 @@ fn deliver(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline) -> Plan {
     match forward::absent(sight, live) {
         None => Plan::go(Step::Deliver { keys: live.clone() }, "put-back", "the old credential is put back"),
         Some(Absent::Perhaps(plan)) => *plan,
-        Some(Absent::Surely(name)) => {
-            let role = live.iter().find(|(_, key)| key.name == name).map(|(role, _)| *role);
-            let role = role.expect("the absent key is one of the set");
-            Plan::halt(HaltReason::LiveKeyGone { role, name })
-        }
+        Some(Absent::Surely(role, name)) => Plan::halt(HaltReason::LiveKeyGone { role, name }),
     }
 }

@@ -26,14 +26,22 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
     let (policy, now) = (sight.policy, sight.now);
     let ends = after(evidence.reached_at, policy.soak);
     if now < ends || sight.record.renewals < policy.renewals_over(policy.soak) {
-        let text = format!("both generations live until {}", ends.format("%Y-%m-%d %H:%M:%S UTC"));
+        let until = ends.format("%Y-%m-%d %H:%M:%S UTC");
+        let text = if sight.record.pin.in_place {
+            format!("the fresh secret is watched until {until}")
+        } else {
+            format!("both generations live until {until}")
+        };
         let plan = keep_watch(sight, fresh, evidence, ends, "soak", text);
         if plan.step != Step::Rest {
             return plan;
         }
         let failing = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error);
-        let what =
-            format!("the consumer reports an error: `rekeyd restore {}` goes back", sight.record.credential);
+        let what = if sight.record.pin.in_place {
+            "the consumer reports an error, and there is no way back: see to the consumer".to_owned()
+        } else {
+            format!("the consumer reports an error: `rekeyd restore {}` goes back", sight.record.credential)
+        };
         return if failing { plan.person(what) } else { plan };
     }
     before_deleting(sight, fresh, soak_gates(sight.policy, sight.record, sight.observation, sight.now))

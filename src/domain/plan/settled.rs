@@ -1,118 +1,20 @@
-//! Settled: recognise the keys in use, keep an eye on them, and begin when it is due.
+//! Settled: keep an eye on the keys in use, and begin when it is due.
 
 use std::time::Duration;
 
+use super::adopting::{adopted, adoption};
 use super::{NextLook, Plan, Sight, Step};
-use crate::domain::event::{Event, Trigger};
+use crate::domain::event::Trigger;
+use crate::domain::failure::Class;
 use crate::domain::halt::HaltReason;
 use crate::domain::key::{Key, KeySet, KeyState, Sighting, Sightings};
-use crate::domain::names::{CredentialId, KeyName, Role, fnv1a};
-use crate::domain::observation::{Observation, Seen};
-use crate::domain::policy::Policy;
-use crate::domain::proof::{Permit, UndeliveredProof};
+use crate::domain::names::{Role, fnv1a};
+use crate::domain::observation::{Seen, Status, Verdict};
+use crate::domain::policy::{Policy, Witness};
+use crate::domain::proof::{Gate, Permit, UndeliveredProof};
 use crate::domain::record::Record;
 use crate::domain::window::due;
-use crate::domain::{Timestamp, after, backoff};
-
-/// The plan while the journal knows nothing of the credential.
-pub(super) fn adopt(policy: &Policy, observation: &Observation, now: Timestamp) -> Plan {
-    let sightings = match &observation.keys {
-        Seen::Yes(sightings) => sightings,
-        Seen::NotAsked => {
-            return Plan::rest(NextLook::Schedule, "not-looked", "the issuer was not looked at");
-        }
-        Seen::Unknown(failure) => {
-            let at = backoff::retry_at(&policy.credential, failure, observation.blind.max(1), None, now);
-            return Plan::rest(
-                NextLook::At(at),
-                "cannot-see",
-                format!("the issuer could not be seen: {failure}"),
-            );
-        }
-    };
-    if let Some(name) = lost_journal(policy, sightings) {
-        let why = format!(
-            "the journal knows nothing, and the issuer has `{name}`, which rekeyd made: the journal was lost or belongs to \
-             another instance; put it back, or name the keys in use with `credential.keys.<role>.key`"
-        );
-        return Plan::rest(NextLook::Schedule, "not-adopted", why.clone()).person(why);
-    }
-    match adoption(policy, sightings) {
-        Ok(live) => {
-            Plan::note(adopted(policy, live, sightings), "adopt", "one key per role: these are in use")
-        }
-        Err(why) => Plan::rest(NextLook::Schedule, "not-adopted", why.clone()).person(why),
-    }
-}
-
-/// A key of ours where the journal knows of none, and no person said which keys are in use.
-fn lost_journal<'a>(policy: &Policy, sightings: &'a Sightings) -> Option<&'a KeyName> {
-    let named = policy.roles.iter().all(|role| policy.in_use.contains_key(role));
-    let mut ours = sightings.values().flatten().filter(|seen| seen.key.name.is_of(&policy.credential));
-    ours.next().filter(|_| !named).map(|seen| &seen.key.name)
-}
-
-fn adopted(policy: &Policy, live: KeySet, sightings: &Sightings) -> Event {
-    let spare = |seen: &Sighting| {
-        seen.key.name.is_of(&policy.credential) && live.values().all(|key| key.name != seen.key.name)
-    };
-    let of_role = |(role, seen): (&Role, &Vec<Sighting>)| {
-        let spares = seen.iter().filter(|seen| spare(seen)).map(|seen| (seen.key.name.clone(), *role));
-        spares.collect::<Vec<_>>()
-    };
-    let others = sightings.iter().flat_map(of_role).collect();
-    let generation = newest_generation(&policy.credential, sightings);
-    Event::Adopted { live, generation, pin: policy.pin.clone(), others }
-}
-
-/// Which keys are in use, as far as the issuer can tell: one per role, or the ones the operator named. Age alone
-/// never decides; where it is not clear, a person says so.
-pub fn adoption(policy: &Policy, sightings: &Sightings) -> Result<KeySet, String> {
-    let mut live = KeySet::new();
-    for role in &policy.roles {
-        let seen = sightings.get(role).map_or(&[][..], Vec::as_slice);
-        let named = policy.in_use.get(role);
-        let mut candidates = seen.iter().filter(|sighting| is_candidate(policy, sighting, named));
-        let (first, second) = (candidates.next(), candidates.next());
-        match (first, second) {
-            (Some(only), None) => {
-                live.insert(*role, only.key.clone());
-            }
-            (None, _) => {
-                return Err(match named {
-                    Some(name) => format!(
-                        "the issuer has no `{role}` key named `{name}`; correct `credential.keys.{role}.key`"
-                    ),
-                    None => format!(
-                        "the issuer has no `{role}` key; create the first one and enter it at the consumer by hand"
-                    ),
-                });
-            }
-            (Some(_), Some(_)) => {
-                let found: Vec<_> = seen.iter().map(|sighting| format!("`{}`", sighting.key.name)).collect();
-                return Err(format!(
-                    "the issuer has several `{role}` keys ({}); say which one the consumer uses with `credential.keys.{role}.key`",
-                    found.join(", ")
-                ));
-            }
-        }
-    }
-    Ok(live)
-}
-
-fn is_candidate(policy: &Policy, sighting: &Sighting, named: Option<&KeyName>) -> bool {
-    let of_another = sighting.key.name.parse_ours().is_some() && !sighting.key.name.is_of(&policy.credential);
-    match named {
-        Some(name) => sighting.key.name == *name && sighting.state == KeyState::Ready,
-        None => sighting.state == KeyState::Ready && !of_another,
-    }
-}
-
-/// The highest generation that stands in a name of ours at the issuer.
-fn newest_generation(credential: &CredentialId, sightings: &Sightings) -> u32 {
-    let names = sightings.values().flatten().filter(|seen| seen.key.name.is_of(credential));
-    names.filter_map(|seen| seen.key.name.parse_ours()).map(|name| name.generation).max().unwrap_or(0)
-}
+use crate::domain::{Timestamp, after};
 
 pub(super) fn plan(sight: &Sight<'_>, live: &KeySet) -> Plan {
     let sightings = match &sight.observation.keys {
@@ -252,7 +154,7 @@ fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Pla
     if let Some(plan) = pause_after_turning_back(sight) {
         return plan;
     }
-    if let Some(plan) = no_room(sight, sightings) {
+    if let Some(plan) = no_room(sight, sightings).or_else(|| not_now_in_place(sight)) {
         return plan;
     }
     let text = record.asked.as_ref().map_or_else(
@@ -260,6 +162,53 @@ fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Pla
         |asked| format!("asked for: {}", asked.reason),
     );
     Plan::go(Step::Begin { generation: record.generation + 1, trigger }, "begin", text)
+}
+
+/// A secret that is reset in place stops working at once, so nobody but a person begins that while the consumer is not
+/// well, or where only a person can give it the fresh one.
+fn not_now_in_place(sight: &Sight<'_>) -> Option<Plan> {
+    let gate = in_place_gate(sight.policy, sight.record, &sight.observation.status)?;
+    if gate.open {
+        return None;
+    }
+    if let Seen::Unknown(failure) = &sight.observation.status
+        && failure.class != Class::NotFound
+    {
+        let mut plan = sight.blind("the consumer", failure);
+        plan.reason.code = "in-place";
+        return Some(plan);
+    }
+    let what = format!("`rekeyd rotate {}` once {}", sight.record.credential, IN_PLACE_WHEN);
+    Some(Plan::rest(NextLook::Schedule, "in-place", gate.why).person(what))
+}
+
+/// When a person may ask for a reset in place.
+const IN_PLACE_WHEN: &str = "somebody is at hand to give the consumer the fresh secret at once";
+
+/// The gate of a secret that is reset in place; `None` for any other.
+pub(super) fn in_place_gate(policy: &Policy, record: &Record, status: &Seen<Status>) -> Option<Gate> {
+    if !policy.pin.in_place {
+        return None;
+    }
+    let (open, why) = if record.asked.is_some() {
+        (true, "a person asked for the reset".to_owned())
+    } else if let Witness::Person { .. } = policy.witness {
+        let why = "the reset kills the secret in use, and only a person can give the consumer the fresh one";
+        (false, why.to_owned())
+    } else {
+        match status {
+            Seen::Yes(status) if status.verdict == Verdict::Success => {
+                (true, "the consumer works, and is given the fresh secret at once".to_owned())
+            }
+            Seen::Yes(status) => (
+                false,
+                format!("the reset kills the secret in use, and the consumer reports `{}`", status.word),
+            ),
+            Seen::Unknown(failure) => (false, format!("the consumer could not be seen: {failure}")),
+            Seen::NotAsked => (false, "the consumer was not looked at".to_owned()),
+        }
+    };
+    Some(Gate { name: "in place", open, why, opens_at: None })
 }
 
 /// A rotation that turned back rests for one soak per turn, and after too many a person looks.

@@ -70,6 +70,7 @@ samples! {
         HaltReason::AttemptsExhausted { .. } => [HaltReason::AttemptsExhausted { step: text(), cause: text() }],
         HaltReason::CyclesExhausted { .. } => [HaltReason::CyclesExhausted { cycles: 3, cause: text() }],
         HaltReason::TimeInStage { .. } => [HaltReason::TimeInStage { stage: text() }],
+        HaltReason::NoWayBack { .. } => [HaltReason::NoWayBack { why: text() }],
     }
 }
 
@@ -184,7 +185,7 @@ fn by_role<T: Clone>(value: T) -> BTreeMap<Role, T> {
 }
 
 fn pin() -> Pin {
-    Pin { issuer: text(), places: by_role(text()), consumer: text() }
+    Pin { issuer: text(), places: by_role(text()), consumer: text(), in_place: false }
 }
 
 fn baseline() -> Baseline {

@@ -1,0 +1,1 @@
+//! The issuers against a stub of a portal.
