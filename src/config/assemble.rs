@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::reader::Section;
 use super::registration;
 use super::schedule::Schedule;
-use super::tenant::{ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Tenant};
+use super::tenant::{ConsumerKind, Credential, Dataspace, Files, IssuerKind, Local, Place, Tenant};
 use super::url;
 use crate::domain::names::{CredentialId, KeyName, Role, TenantId};
 use crate::domain::observation::Verdict;
@@ -40,6 +40,7 @@ pub(super) fn tenant(
     let dataspace = root.table("dataspace");
     let cloud_foundry = root.table("cloud-foundry");
     let service_manager = root.table("service-manager");
+    let portal = root.table("portal");
     let files = root.table("files");
     let mut tenant = Tenant {
         id,
@@ -49,6 +50,7 @@ pub(super) fn tenant(
         cloud_foundry: cloud_foundry.and_then(issuers::cloud_foundry),
         service_manager: service_manager
             .and_then(|section| issuers::service_manager(section, daemon, problems)),
+        portal: portal.and_then(|section| issuers::portal(section, problems)),
         registration: root.table("registration").and_then(registration::registration),
         files: files.and_then(|section| Some(Files { folder: section.path("folder")? })),
         credentials: Vec::new(),
@@ -171,6 +173,7 @@ fn missing_sections(root: &Section, section: &Section, problems: &mut Vec<Proble
         let (table, needed) = match kind.as_str() {
             "cloud-foundry" => (root.table("cloud-foundry"), "cloud-foundry"),
             "service-manager" => (root.table("service-manager"), "service-manager"),
+            "portal" => (root.table("portal"), "portal"),
             "file" if key == "issuer" => (root.table("files"), "files"),
             "dataspace" => (root.table("dataspace"), "dataspace"),
             // Its section is the credential's own.
@@ -195,17 +198,19 @@ fn credential(
     let issuer = IssuerKind::of(&section.text("issuer")?)?;
     let consumer = ConsumerKind::of(&section.text("consumer")?)?;
     let places = issuers::places(section, issuer, problems);
+    issuers::sealed(root, section, &places, problems);
     right_roles(section, consumer, problems);
     let behaviour = behaviour(root, section, tenant, consumer, problems)?;
     let pin = Pin {
         issuer: match issuer {
             IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref()?.api.clone(),
             IssuerKind::ServiceManager => tenant.service_manager.as_ref()?.url.clone(),
+            IssuerKind::Portal => tenant.portal.as_ref()?.url.clone(),
             IssuerKind::File => tenant.files.as_ref()?.folder.display().to_string(),
         },
         places: places.iter().map(|(role, place)| (*role, place.to_string())).collect(),
         consumer: behaviour.pin,
-        in_place: false,
+        in_place: places.values().any(Place::is_in_place),
     };
     let policy = Policy {
         credential: CredentialId { tenant: tenant.id.clone(), name: section.text("name")?.parse().ok()? },

@@ -2,6 +2,7 @@
 //! man page all read this table; there is no other list of keys.
 
 mod local;
+mod portal;
 mod registration;
 
 use std::time::Duration;
@@ -112,6 +113,8 @@ pub enum Form {
     Texts,
     /// A program by its whole path, with its arguments.
     Program,
+    /// A day of the calendar.
+    Day,
     /// Permissions of a file, in octal.
     Mode,
     /// A user, a group, or both.
@@ -245,6 +248,7 @@ pub static TENANT: &[Key] = &[
     optional("dataspace", Form::Table(DATASPACE), "", "SAP Data Space Integration of this tenant, as a consumer."),
     optional("cloud-foundry", Form::Table(CLOUD_FOUNDRY), "", "Cloud Foundry of this tenant, as an issuer."),
     optional("service-manager", Form::Table(SERVICE_MANAGER), "", "SAP Service Manager of this tenant, as an issuer: for instances outside Cloud Foundry."),
+    optional("portal", Form::Table(portal::PORTAL), "", "The portal of this tenant's data space, Catena-X or Cofinity-X, as an issuer: the secrets of its technical users."),
     optional("registration", Form::Table(registration::REGISTRATION), "", "What the data space is told of this connector by `rekeyd register`. Nothing else uses it."),
     optional("files", Form::Table(FILES), "", "A folder of keys made by somebody else, as an issuer."),
     Key { name: "credential", form: Form::Tables(CREDENTIAL), need: Need::Required(""), doc: "What is rotated as a unit." },
@@ -305,7 +309,7 @@ static FILES: &[Key] = &[
 #[rustfmt::skip]
 static CREDENTIAL: &[Key] = &[
     required("name", Form::Word, "\"dataplane\"", "The credential's name inside the tenant. It never changes."),
-    required("issuer", Form::Choice(IssuerKind::WORDS, &["portal"]), "\"cloud-foundry\"", "Where the keys are made."),
+    required("issuer", Form::Choice(IssuerKind::WORDS, &[]), "\"cloud-foundry\"", "Where the keys are made."),
     required("consumer", Form::Choice(ConsumerKind::WORDS, &[]), "\"dataspace\"", "Who is given the credential."),
     default("window", Form::Window, "12 months", "How long a key may live (SAP: 12 months): calendar months or a duration. A certificate that ends earlier ends it."),
     default("lead", seconds(HOUR, 366 * DAY), "30 days", "How long before the end of the window the rotation is due."),
@@ -329,11 +333,10 @@ static CREDENTIAL: &[Key] = &[
 static KEYS: &[Key] = &[
     optional("ciapi", Form::Table(CIAPI), "", "Process Integration Runtime, plan `api`: deployments use it. For consumer `dataspace`, and required there."),
     optional("cirt", Form::Table(CIRT), "", "Process Integration Runtime, plan `integration-flow`: data transfer uses it. For consumer `dataspace`, and required there."),
-    optional("sole", Form::Table(SOLE), "", "The one key of a credential with any other consumer, and required there."),
+    optional("sole", Form::Table(portal::SOLE), "", "The one key of a credential with any other consumer, and required there."),
 ];
 
 static CIAPI: &[Key] = &place("{ name = \"acme-ciapi\", space = \"prod\", org = \"acme\" }");
-static SOLE: &[Key] = &place("\"0b9e6f1c-2a64-4c1e-9d57-0c5f7d1f6a01\"");
 static CIRT: &[Key] = &place("\"6f1c0b9e-2a64-4c1e-9d57-0c5f7d1f6a01\"");
 
 #[rustfmt::skip]

@@ -17,6 +17,7 @@ use super::schedule::{BadSchedule, Schedule};
 use super::secrets::{self, Look};
 use super::tenant::{Owner, Place};
 use super::url;
+use crate::domain::Timestamp;
 use crate::domain::names::TenantId;
 use crate::domain::spelling::nearest;
 use crate::domain::window::Window;
@@ -122,6 +123,7 @@ fn from_text(form: &Form, text: &str, look: &Look<'_>) -> Result<Leaf, Why> {
         Form::Zone => text.parse().map(Leaf::Zone).map_err(|_| Why::Unfit),
         Form::Filter => fits(is_filter(text)),
         Form::Choice(words, later) => Ok(Leaf::Text(choice(text, words, later)?)),
+        Form::Day => fits(day(text).is_some()),
         Form::Mode => local::mode(text).map(Leaf::Count).ok_or(Why::Unfit),
         Form::Owner if is_line(text, 128) => Ok(Leaf::Owner(local::owner(text)?)),
         _ => Err(Why::Unfit),
@@ -157,6 +159,7 @@ pub(super) fn expectation(form: &Form) -> String {
         Form::Instance => "a guid or `{ name = \"…\", space = \"…\", org = \"…\" }`".to_owned(),
         Form::Texts => "a list of texts".to_owned(),
         Form::Program => "a list that begins with the whole path of a program".to_owned(),
+        Form::Day => "a day such as `2026-01-31`".to_owned(),
         Form::Mode => "permissions such as `0600`".to_owned(),
         Form::Owner => "`user`, `user:group` or `:group`".to_owned(),
         Form::Table(_) => "a section".to_owned(),
@@ -325,4 +328,10 @@ fn is_filter(text: &str) -> bool {
 
 fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// The beginning of a day of the calendar, in UTC.
+pub(super) fn day(text: &str) -> Option<Timestamp> {
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (text.len() == 10).then(|| day.and_time(chrono::NaiveTime::MIN).and_utc())
 }

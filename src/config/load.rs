@@ -14,7 +14,7 @@ use super::keys;
 use super::problem::{Problem, Severity, Site};
 use super::reader::{self, Section};
 use super::secrets::Look;
-use super::tenant::{IssuerKind, Place, Tenant};
+use super::tenant::{IssuerKind, Place, Replace, Tenant};
 use super::{Config, Loaded};
 
 /// The longest configuration file that is read.
@@ -149,8 +149,8 @@ impl Known {
             let Some(landscape) = issuer.and_then(|issuer| landscape(tenant, &issuer)) else { continue };
             let name = section.text("name").unwrap_or_default();
             for (_, keys) in assemble::roles(section) {
-                let Some(place) = keys.place("service-instance") else { continue };
-                let site = keys.site_of("service-instance");
+                let Some((key, place)) = place_of(keys) else { continue };
+                let site = keys.site_of(key);
                 let id = format!("{}/{name}", tenant.id);
                 let instance = (landscape.clone(), place);
                 let Some((other, first)) = self.instances.get(&instance) else {
@@ -161,15 +161,32 @@ impl Known {
                 if *other == id {
                     continue;
                 }
-                let found =
-                    format!("`service-instance` in `[{}]` is also that of `{other}`, at {first}", keys.path);
+                let found = format!("`{key}` in `[{}]` is also that of `{other}`, at {first}", keys.path);
+                if key == TECHNICAL_USER {
+                    let problem = Problem::error(site, &keys.path_of(key), found);
+                    let remedy =
+                        "a secret that one of them resets is dead for the other: leave it to one credential";
+                    problems.push(problem.expected("a technical user of its own").remedy(remedy));
+                    continue;
+                }
                 let remedy = "each would take the other's keys for a stranger's: if the file was copied, set the \
                               instance of this tenant";
-                let problem = Problem::warning(site, &keys.path_of("service-instance"), found);
+                let problem = Problem::warning(site, &keys.path_of(key), found);
                 problems.push(problem.expected("an instance of its own").remedy(remedy));
             }
         }
     }
+}
+
+const TECHNICAL_USER: &str = "technical-user";
+
+/// What a role's keys are made of, and the key that says so.
+fn place_of(keys: &Section) -> Option<(&'static str, Place)> {
+    let instance = keys.place("service-instance").map(|place| ("service-instance", place));
+    instance.or_else(|| {
+        let (id, replace, since) = (keys.text(TECHNICAL_USER)?, Replace::ByHand, None);
+        Some((TECHNICAL_USER, Place::TechnicalUser { id, replace, since }))
+    })
 }
 
 /// Whose instances an issuer's are.
@@ -177,6 +194,7 @@ fn landscape<'t>(tenant: &'t Tenant, issuer: &str) -> Option<&'t String> {
     match IssuerKind::of(issuer)? {
         IssuerKind::CloudFoundry => tenant.cloud_foundry.as_ref().map(|login| &login.api),
         IssuerKind::ServiceManager => tenant.service_manager.as_ref().map(|login| &login.url),
+        IssuerKind::Portal => tenant.portal.as_ref().map(|login| &login.url),
         IssuerKind::File => None,
     }
 }

@@ -98,6 +98,7 @@ fn form(form: &Form) -> Value {
                 },
             ],
         }),
+        Form::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
         Form::Mode => json!({ "type": "string", "pattern": "^0?[0-7]{3}$" }),
         Form::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Form::Program => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::daemon::choice;
 use super::maintenance::Maintenance;
 use super::schedule::Schedule;
+use crate::domain::Timestamp;
 use crate::domain::names::{Role, TenantId};
 use crate::domain::observation::Verdict;
 use crate::domain::policy::Policy;
@@ -21,6 +22,8 @@ choice! {
         CloudFoundry = "cloud-foundry",
         /// Service bindings of SAP Service Manager.
         ServiceManager = "service-manager",
+        /// Technical users of a data space's portal.
+        Portal = "portal",
         /// Files that somebody else writes.
         File = "file",
     }
@@ -55,6 +58,8 @@ pub struct Tenant {
     pub cloud_foundry: Option<CloudFoundry>,
     /// Its Service Manager.
     pub service_manager: Option<ServiceManager>,
+    /// The portal of its data space.
+    pub portal: Option<Portal>,
     /// What the data space is told of its connector.
     pub registration: Option<Registration>,
     /// Its folder of keys.
@@ -100,6 +105,32 @@ pub struct ServiceManager {
     pub url: String,
     /// How many calls the login makes in an hour.
     pub calls_per_hour: u32,
+}
+
+/// A data space's portal, as an issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portal {
+    /// The address of its backend, without a slash at its end.
+    pub url: String,
+    /// Where tokens of its own technical users are had.
+    pub token_url: String,
+    /// The client id of rekeyd's login.
+    pub client_id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// What secrets are sealed with that are reset in place.
+    pub seal_key: Option<Secret>,
+}
+
+/// How the secret of a technical user is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Replace {
+    /// A person resets it in place.
+    ByHand,
+    /// rekeyd resets it in place.
+    Reset,
+    /// A second technical user takes its place.
+    SecondUser,
 }
 
 /// What a data space is told of a connector.
@@ -224,6 +255,22 @@ pub enum Place {
     },
     /// The tenant's folder.
     Folder,
+    /// A technical user of the tenant's portal.
+    TechnicalUser {
+        /// The portal's id of it.
+        id: String,
+        /// How its secret is replaced.
+        replace: Replace,
+        /// When its secret was made, where the operator says so.
+        since: Option<Timestamp>,
+    },
+}
+
+impl Place {
+    /// Whether a fresh key takes the place of the one in use, which dies with that.
+    pub fn is_in_place(&self) -> bool {
+        matches!(self, Self::TechnicalUser { replace: Replace::ByHand | Replace::Reset, .. })
+    }
 }
 
 impl fmt::Display for Place {
@@ -232,6 +279,7 @@ impl fmt::Display for Place {
             Self::Guid(guid) => f.write_str(guid),
             Self::Named { org, space, name } => write!(f, "{org}/{space}/{name}"),
             Self::Folder => f.write_str("folder"),
+            Self::TechnicalUser { id, .. } => f.write_str(id),
         }
     }
 }

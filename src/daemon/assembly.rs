@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::daemon::Daemon;
 use crate::config::maintenance::opening;
-use crate::config::tenant::{CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Tenant};
+use crate::config::tenant::{
+    CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Portal, Replace, Tenant,
+};
 use crate::config::{Config, Difference};
 use crate::consumer::dataspace::{self, Dataspace};
 use crate::consumer::local::Local;
@@ -21,6 +23,9 @@ use crate::issuer::binding::Patience;
 use crate::issuer::cloud_foundry::foundry::{Foundry, FoundrySettings};
 use crate::issuer::cloud_foundry::{self, CloudFoundry};
 use crate::issuer::file::{self, Folder};
+use crate::issuer::portal::backend::{Backend, BackendSettings};
+use crate::issuer::portal::in_place::{self, InPlace};
+use crate::issuer::portal::second_user::{self, SecondUser};
 use crate::issuer::service_manager::manager::{Manager, ManagerSettings};
 use crate::issuer::service_manager::{self, ServiceManager};
 use crate::metrics::Metrics;
@@ -51,7 +56,7 @@ pub fn http(daemon: &Daemon, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> 
 
 /// The units alone, on a way out that exists.
 pub fn units(config: &Config, http: &Arc<Http>) -> Result<Vec<Unit>, Failure> {
-    let mut shared = Shared::default();
+    let mut shared = Shared { seals: config.daemon.state_dir.join("seals"), ..Shared::default() };
     let mut units = Vec::new();
     for tenant in &config.tenants {
         for credential in &tenant.credentials {
@@ -115,6 +120,9 @@ type Login = (String, String, Option<String>, [u8; 32]);
 struct Shared {
     foundries: BTreeMap<Login, Arc<Foundry>>,
     managers: BTreeMap<Login, Arc<Manager>>,
+    portals: BTreeMap<Login, Arc<Backend>>,
+    /// Where secrets are sealed.
+    seals: PathBuf,
 }
 
 fn unit(
@@ -163,6 +171,7 @@ fn issuer(
                 },
             )))
         }
+        IssuerKind::Portal => technical_user(tenant, credential, http, shared),
         IssuerKind::File => {
             let files = tenant.files.as_ref().expect("a checked configuration has the issuer's section");
             let roles: BTreeSet<Role> = credential.places.keys().copied().collect();
@@ -171,7 +180,59 @@ fn issuer(
     }
 }
 
+/// The technical user of a credential, replaced as the operator wants it.
+fn technical_user(
+    tenant: &Tenant,
+    credential: &Credential,
+    http: &Arc<Http>,
+    shared: &mut Shared,
+) -> Result<Arc<dyn Issuer>, Failure> {
+    let section = tenant.portal.as_ref().expect("a checked configuration has the issuer's section");
+    let backend = shared.portal(section, credential.policy.poll, http)?;
+    let id = credential.policy.credential.clone();
+    let Some(Place::TechnicalUser { id: user, replace, since }) = credential.places.get(&Role::Sole).cloned()
+    else {
+        unreachable!("a checked configuration names the technical user")
+    };
+    if replace == Replace::SecondUser {
+        let settings = second_user::Settings { credential: id, user, since };
+        return Ok(Arc::new(SecondUser::new(backend, settings)));
+    }
+    let seal_key = section.seal_key.clone().expect("a checked configuration has something to seal with");
+    let ledger = shared.seals.join(format!("{}.{}.seal", id.tenant, id.name));
+    let may_reset = replace == Replace::Reset;
+    let settings = in_place::Settings { credential: id, user, since, may_reset, ledger, seal_key };
+    Ok(Arc::new(InPlace::new(backend, settings)?))
+}
+
 impl Shared {
+    fn portal(
+        &mut self,
+        section: &Portal,
+        poll: Duration,
+        http: &Arc<Http>,
+    ) -> Result<Arc<Backend>, Failure> {
+        let login = (
+            section.url.clone(),
+            section.client_id.clone(),
+            Some(section.token_url.clone()),
+            section.secret.fingerprint(),
+        );
+        if let Some(known) = self.portals.get(&login) {
+            return Ok(Arc::clone(known));
+        }
+        let settings = BackendSettings {
+            url: section.url.clone(),
+            token_url: section.token_url.clone(),
+            client_id: section.client_id.clone(),
+            secret: section.secret.clone(),
+            patience: patience(poll),
+        };
+        let made = Arc::new(Backend::new(Arc::clone(http), &settings)?);
+        self.portals.insert(login, Arc::clone(&made));
+        Ok(made)
+    }
+
     fn foundry(
         &mut self,
         tenant: &Tenant,
@@ -241,7 +302,7 @@ fn at_foundry(place: &Place) -> Option<cloud_foundry::Place> {
         Place::Named { org, space, name } => {
             Some(cloud_foundry::Place::Named { org: org.clone(), space: space.clone(), name: name.clone() })
         }
-        Place::Folder => None,
+        Place::Folder | Place::TechnicalUser { .. } => None,
     }
 }
 

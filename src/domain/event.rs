@@ -178,7 +178,9 @@ pub enum Event {
     },
     /// The consumer cannot be asked to provision (404, 405, 501).
     CannotProvision,
-    /// The consumer was under way before the delivery, or nobody could tell, and is at rest now.
+    /// The consumer was under way before the delivery, or nobody could tell, and was seen at rest, once.
+    Resting,
+    /// It was seen at rest again.
     Rested {
         /// What it looks like: what news is measured by from here on.
         baseline: Baseline,
@@ -301,6 +303,7 @@ impl Event {
             Self::ProvisionSent => "provision-sent",
             Self::Provisioned { .. } => "provisioned",
             Self::CannotProvision => "cannot-provision",
+            Self::Resting => "resting",
             Self::Rested { .. } => "rested",
             Self::Moving => "moving",
             Self::Works { .. } => "works",

@@ -144,6 +144,9 @@ pub struct Watch {
     /// Whether the consumer was seen under way since.
     #[serde(default)]
     pub moving: bool,
+    /// When it was seen at rest for the first time, where it may have been under way with something of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rested_at: Option<Timestamp>,
     /// The successes in a row that were seen since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worked: Option<Worked>,
@@ -185,6 +188,7 @@ impl Watch {
             posted_at: None,
             cannot_post: false,
             moving: false,
+            rested_at: None,
             worked: None,
             faltered_at: None,
             handed_at: None,
@@ -292,7 +296,12 @@ pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Tim
         && observation.content.known().is_some_and(|content| watch.is_new_content(*content));
     if watch.may_be_an_old_run() && !redeployed {
         if status.is_some() && !under_way {
-            return Judgement::Rests;
+            // What is said once may be wrong, or of a moment between two steps.
+            let again = watch.rested_at.is_none_or(|at| now >= super::after(at, policy.poll));
+            return if again { Judgement::Rests } else { Judgement::Waiting };
+        }
+        if under_way && watch.rested_at.is_some() {
+            return Judgement::Moves;
         }
         if under_way || watch.was(Verdict::InProgress) {
             return if now >= watch.deadline(policy) { Judgement::Indeterminate } else { Judgement::Waiting };

@@ -42,6 +42,7 @@ pub fn tell(event: &Event) -> String {
         Event::ProvisionSent => "the consumer is asked to provision".to_owned(),
         Event::Provisioned { .. } => "the consumer accepted to provision".to_owned(),
         Event::CannotProvision => "the consumer cannot be asked to provision".to_owned(),
+        Event::Resting => "the consumer was seen at rest; it is looked at once more".to_owned(),
         Event::Rested { .. } => {
             "what the consumer was at before is over; only what it does now counts".to_owned()
         }

@@ -62,7 +62,8 @@ fn a_run_that_began_before_the_old_keys_were_put_back_proves_nothing() {
     assert!(walk(&mut world, 100, |world| count(world, "proven") == 1));
     let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
     let back = order.iter().position(|seen| *seen == "turned-back").unwrap();
-    let expected = ["ready", "delivered", "rested", "provision-sent", "provisioned", "moving", "proven"];
+    let expected =
+        ["ready", "delivered", "resting", "rested", "provision-sent", "provisioned", "moving", "proven"];
     assert_eq!(order[back + 1..][..expected.len()], expected);
 }
 
@@ -93,7 +94,7 @@ fn a_run_that_was_asked_for_with_the_fresh_keys_proves_nothing_of_the_old_ones()
     assert!(walk(&mut world, 100, |world| count(world, "proven") == 1), "{}", timeline(&world));
     let order: Vec<_> = world.journal.iter().map(|entry| entry.event.name()).collect();
     let back = order.iter().rposition(|seen| *seen == "delivered").unwrap();
-    let expected = ["rested", "provision-sent", "provisioned", "moving", "proven"];
+    let expected = ["resting", "rested", "provision-sent", "provisioned", "moving", "proven"];
     assert_eq!(order[back + 1..][..expected.len()], expected);
 }
 

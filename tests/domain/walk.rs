@@ -431,6 +431,74 @@ fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() 
     );
 }
 
+/// The same where only a person can give it the keys again: his own onboarding is no further surprise.
+#[test]
+fn what_a_person_enters_again_by_hand_is_no_deployment_of_a_stranger() {
+    let policy = Policy { provision: Provision::Never, ..policy() };
+    let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
+    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
+    world.run = Some((2, false));
+    assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    (world.deployed_at, world.manners.no_put) = (world.now, true);
+    let halted = |world: &World| {
+        world.record.as_ref().and_then(|record| record.halt.as_ref()).map(|halt| halt.reason.code())
+    };
+    assert!(
+        walk(&mut world, 900, |world, _| halted(world) == Some("consumer-changed")),
+        "{}",
+        timeline(&world)
+    );
+    world.wish(Wish::Resume).unwrap();
+    assert!(
+        walk(&mut world, 900, |world, _| halted(world) == Some("manual-delivery")),
+        "{}",
+        timeline(&world)
+    );
+    world.wish(Wish::Confirm).unwrap();
+    world.now = after(world.now, Duration::from_mins(5));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 900, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+/// A person resumes, and meanwhile somebody deletes a key in use: what does not exist is not given to anybody.
+#[test]
+fn keys_that_are_gone_are_not_given_again() {
+    let policy = Policy { provision: Provision::Never, ..policy() };
+    let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
+    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
+    world.run = Some((2, false));
+    assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
+    world.now = after(world.now, Duration::from_hours(1));
+    world.deployed_at = world.now;
+    assert!(walk(&mut world, 900, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
+    world.keys.get_mut(&Role::Ciapi).unwrap().clear();
+    world.wish(Wish::Resume).unwrap();
+    for _ in 0..40 {
+        world.turn();
+    }
+    let halt = world.record.as_ref().unwrap().halt.clone().unwrap().reason;
+    assert!(matches!(halt, HaltReason::LiveKeyGone { .. }), "{halt:?}");
+    assert_eq!(count(&world, "delivered"), 1, "{}", timeline(&world));
+}
+
+/// The run with the fresh keys would pass for what proves the old ones.
+#[test]
+fn one_word_of_rest_does_not_end_the_run_of_before() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    world.run = Some((12, false));
+    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 2), "{}", timeline(&world));
+    for _ in 0..2 {
+        world.lies.push(Verdict::Success);
+        walk(&mut world, 3, |_, _| false);
+    }
+    assert_eq!((count(&world, "resting"), count(&world, "rested")), (2, 0), "{}", timeline(&world));
+    assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+    assert_eq!(count(&world, "rested"), 1, "{}", timeline(&world));
+}
+
 #[test]
 fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
     let mut world = World::new(policy(), 1, 0, Manners::default());

@@ -101,6 +101,7 @@ fn every_event_is_told() {
     check(Event::ProvisionSent, "is asked to provision");
     check(Event::Provisioned { baseline: Baseline::default(), upstream_at: None }, "accepted to provision");
     check(Event::CannotProvision, "cannot be asked");
+    check(Event::Resting, "once more");
     check(Event::Rested { baseline: Baseline::default() }, "only what it does now counts");
     check(Event::Moving, "under way");
     check(Event::Proven { evidence }, "(evidence 4): the integration content was deployed again");

@@ -94,6 +94,8 @@ pub(crate) struct World {
     wallet: BTreeSet<KeyId>,
     /// What is to go wrong, and when.
     pub(crate) script: Script,
+    /// What its status says next, instead of what is so.
+    pub(crate) lies: Vec<Verdict>,
     /// What the consumer said, and since when.
     said: Vec<(Timestamp, Verdict)>,
     gone: BTreeMap<KeyId, Timestamp>,
@@ -131,6 +133,7 @@ impl World {
             record: None,
             wallet: BTreeSet::new(),
             script: Script::default(),
+            lies: Vec::new(),
             said: Vec::new(),
             gone: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -229,6 +232,9 @@ impl World {
 
     /// What the consumer says now; with a lag, what was so a while ago.
     fn word(&mut self) -> Verdict {
+        if let Some(lie) = self.lies.pop() {
+            return lie;
+        }
         if self.manners.status_lag == 0 {
             // Nothing lags: a clock that is set back does not bring back what was said then.
             return self.verdict;

@@ -10,6 +10,7 @@ mod local;
 mod metrics;
 mod notify;
 mod onboarding;
+mod portal;
 mod rotation;
 mod service_manager;
 mod signals;

@@ -26,6 +26,7 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
     world.write("keys/acme-dsi.json", SERVICE_KEY, 0o640);
     world.write("keys/acme-sm.json", MANAGER_KEY, 0o640);
     world.write("tenants_acme-cf", "NotARealSecret", 0o600);
+    world.write("portal-seal", "NotARealSecret, and long enough to seal with", 0o600);
     world.write("ca.pem", CERTIFICATES, 0o644);
     world.write("rekeyd.toml", &placed(daemon), 0o644);
     world.write("tenants.d/sample.toml", &placed(tenant), 0o644);
@@ -67,8 +68,20 @@ fn every_line_of_the_reference_is_right() {
     let (before, _) = pair.split_once("[credential.keys.ciapi]").expect("the pair stands before it");
     let to_a_person = before.replace("consumer = \"dataspace\"", "consumer = \"manual\"");
     assert_ne!(to_a_person, before);
-    let loaded = load(&switched_on(daemon), &format!("{to_a_person}[credential.keys.sole]{sole}"));
+    // An instance has no technical user, and a technical user no instance.
+    let without = |names: &[&str]| {
+        let kept =
+            sole.lines().filter(|line| !names.iter().any(|name| line.starts_with(&format!("{name} ="))));
+        kept.flat_map(|line| [line, "\n"]).collect::<String>()
+    };
+    let of_instance = without(&["technical-user", "replace", "since"]);
+    let loaded = load(&switched_on(daemon), &format!("{to_a_person}[credential.keys.sole]{of_instance}"));
     assert_eq!(loaded.warnings, []);
+    let at_portal = to_a_person.replace("issuer = \"cloud-foundry\"", "issuer = \"portal\"");
+    let of_portal = without(&["service-instance"]);
+    let loaded = load(&switched_on(daemon), &format!("{at_portal}[credential.keys.sole]{of_portal}"));
+    assert_eq!(loaded.warnings, []);
+    assert!(loaded.config.tenants[0].credentials[0].policy.pin.in_place);
 }
 
 #[test]

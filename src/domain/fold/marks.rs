@@ -79,7 +79,11 @@ pub(super) fn make(record: &mut Record, entry: &Entry) {
             let first = record.asked_to_provision == Asking::No;
             record.asked_to_provision = if first { Asking::Perhaps } else { Asking::Yes };
         }
-        Event::CreateSent { .. } | Event::Rested { .. } | Event::Moving | Event::Falters { .. } => {}
+        Event::CreateSent { .. }
+        | Event::Resting
+        | Event::Rested { .. }
+        | Event::Moving
+        | Event::Falters { .. } => {}
         event => {
             record.trouble = Trouble::default();
             progress(record, event, at);

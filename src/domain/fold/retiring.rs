@@ -52,7 +52,8 @@ pub(super) fn retiring(
             next.cannot_redeploy = true;
             next.change = next.change.sought();
         }
-        Event::Rested { .. }
+        Event::Resting
+        | Event::Rested { .. }
         | Event::Moving
         | Event::Works { .. }
         | Event::Falters { .. }
@@ -70,17 +71,18 @@ pub(super) fn retiring(
         Event::Delivered { .. } if next.exclusion_failed.is_some() => next.redelivered = true,
         Event::Delivered { .. } if next.change == Change::Undo => next.change = Change::Undone(at),
         Event::ProvisionSent => next.change = next.change.sought(),
-        Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => go_on(&mut next, wish),
+        Event::Wished(wish @ (Wish::Resume | Wish::Confirm)) => go_on(&mut next, wish, at),
         _ => return None,
     }
     Some(Stage::Retiring { fresh: fresh.clone(), retirement: next, course: course.clone() })
 }
 
 /// A person saw to what stopped the retirement: it is tried afresh.
-fn go_on(retirement: &mut Retirement, wish: &Wish) {
+fn go_on(retirement: &mut Retirement, wish: &Wish, at: Timestamp) {
     if *wish == Wish::Confirm {
-        // He says that what the consumer holds is right.
-        retirement.change = retirement.change.sought();
+        // He says that what the consumer holds is right; where it was to be given the set again, that he did it himself.
+        let by_hand = retirement.change == Change::Undo;
+        retirement.change = if by_hand { Change::Undone(at) } else { retirement.change.sought() };
     }
     retirement.exclusion_failed = None;
     retirement.redelivered = false;

@@ -181,7 +181,9 @@ fn watched(stage: &Stage, event: &Event, at: Timestamp) -> Option<Stage> {
 
 pub(super) fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bool {
     match event {
+        Event::Resting => watch.rested_at = Some(at),
         Event::Rested { baseline } => {
+            watch.rested_at = None;
             watch.news_after = watch.news_after.max(at);
             watch.baseline = baseline.clone();
             watch.start_over(None);
@@ -192,6 +194,8 @@ pub(super) fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bo
         Event::StepFailed { step, failure, .. } if step == CONFIRM && !failure.class.is_passing() => {
             watch.start_over(watch.faltered_at);
         }
+        // It was not at rest after all.
+        Event::Moving if watch.rested_at.is_some() => watch.rested_at = None,
         Event::Moving => {
             watch.moving = true;
             watch.start_over(None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Names, NextLook, Plan, Sight, Step, proving, settled};
+use super::{Names, NextLook, Plan, Sight, Step, proving, retiring, settled};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Baseline, Evidence, Grade, Judgement, Watch, judge};
 use crate::domain::failure::{Class, Failure};
@@ -221,6 +221,27 @@ pub(super) fn absent(sight: &Sight<'_>, keys: &KeySet) -> Option<Absent> {
     None
 }
 
+/// Somebody else deployed the consumer, and a person said that it is to be given the set in use again.
+pub(super) fn deliver_again(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
+    if sight.record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound) {
+        let keys = fresh.values().map(|key| key.name.clone()).collect();
+        return Plan::halt(HaltReason::ManualDelivery { keys });
+    }
+    if let Some((step, cause)) = sight.exhausted() {
+        return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
+    }
+    match absent(sight, fresh) {
+        Some(Absent::Perhaps(plan)) => return *plan,
+        Some(Absent::Surely(role, name)) => {
+            return Plan::halt(HaltReason::LiveKeyGone { role, name });
+        }
+        None => {}
+    }
+    let text = "somebody else deployed the consumer: it is given the keys in use again";
+    retiring::unseen(sight)
+        .unwrap_or_else(|| Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", text))
+}
+
 pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> Plan {
     if let Some(why) = &sight.record.restore {
         return sight.turn_back(format!("a person asked for it: {why}"));
@@ -229,7 +250,7 @@ pub(super) fn provisioning(sight: &Sight<'_>, fresh: &KeySet, watch: &Watch) -> 
         return sight.lost(role, &name);
     }
     match judge(sight.policy, watch, sight.observation, sight.now) {
-        Judgement::Rests => rested(sight),
+        Judgement::Rests => rested(sight, watch),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let give_up = |step, cause| sight.turn_back(format!("`{step}` was refused: {cause}"));
@@ -257,7 +278,10 @@ fn ask(sight: &Sight<'_>) -> Plan {
 }
 
 /// What the consumer looks like now is what news is measured by.
-pub(super) fn rested(sight: &Sight<'_>) -> Plan {
+pub(super) fn rested(sight: &Sight<'_>, watch: &Watch) -> Plan {
+    if watch.rested_at.is_none() {
+        return Plan::note(Event::Resting, "resting", "the consumer was seen at rest, once");
+    }
     let event = Event::Rested { baseline: Baseline::of(sight.observation) };
     half_seen(sight)
         .unwrap_or_else(|| Plan::note(event, "rested", "the consumer is at rest, and only now counts"))

@@ -83,7 +83,7 @@ fn absent(sight: &Sight<'_>, role: Role, name: &KeyName) -> Plan {
 pub(super) fn put_back(sight: &Sight<'_>, live: &KeySet, baseline: &Baseline, watch: Option<&Watch>) -> Plan {
     let Some(watch) = watch else { return deliver(sight, live, baseline) };
     match judge(sight.policy, watch, sight.observation, sight.now) {
-        Judgement::Rests => forward::rested(sight),
+        Judgement::Rests => forward::rested(sight, watch),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });

@@ -26,22 +26,21 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
     let (policy, now) = (sight.policy, sight.now);
     let ends = after(evidence.reached_at, policy.soak);
     if now < ends || sight.record.renewals < policy.renewals_over(policy.soak) {
-        let until = ends.format("%Y-%m-%d %H:%M:%S UTC");
-        let text = if sight.record.pin.in_place {
-            format!("the fresh secret is watched until {until}")
-        } else {
-            format!("both generations live until {until}")
-        };
+        let in_place = sight.record.pin.in_place;
+        let what = if in_place { "the fresh secret is watched" } else { "both generations live" };
+        let text = format!("{what} until {}", ends.format("%Y-%m-%d %H:%M:%S UTC"));
         let plan = keep_watch(sight, fresh, evidence, ends, "soak", text);
         if plan.step != Step::Rest {
             return plan;
         }
         let failing = sight.observation.status.known().is_some_and(|status| status.verdict == Verdict::Error);
-        let what = if sight.record.pin.in_place {
-            "the consumer reports an error, and there is no way back: see to the consumer".to_owned()
+        let credential = &sight.record.credential;
+        let what = if in_place {
+            "there is no way back: see to it".to_owned()
         } else {
-            format!("the consumer reports an error: `rekeyd restore {}` goes back", sight.record.credential)
+            format!("`rekeyd restore {credential}` goes back")
         };
+        let what = format!("the consumer reports an error: {what}");
         return if failing { plan.person(what) } else { plan };
     }
     before_deleting(sight, fresh, soak_gates(sight.policy, sight.record, sight.observation, sight.now))
@@ -97,7 +96,7 @@ fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Optio
 }
 
 /// What could not be seen just now. A consumer without a status is none that could not be seen.
-fn unseen(sight: &Sight<'_>) -> Option<Plan> {
+pub(super) fn unseen(sight: &Sight<'_>) -> Option<Plan> {
     if let Seen::Unknown(failure) = &sight.observation.keys {
         return Some(sight.blind("the issuer", failure));
     }
@@ -117,7 +116,7 @@ pub(super) fn retiring(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retiremen
         return exclusion_failed(sight, fresh, retirement, detail);
     }
     if retirement.change == Change::Undo {
-        return deliver_again(sight, fresh);
+        return forward::deliver_again(sight, fresh);
     }
     if let Some(leaving) = &retirement.leaving {
         return leave(sight, fresh, retirement, leaving);
@@ -292,7 +291,7 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         return Some(busy(sight).unwrap_or_else(|| forward::provision(sight, text)));
     };
     Some(match judge(sight.policy, watch, sight.observation, sight.now) {
-        Judgement::Rests => forward::rested(sight),
+        Judgement::Rests => forward::rested(sight, watch),
         Judgement::Moves => Plan::note(Event::Moving, "moving", "the consumer is under way"),
         Judgement::Works(basis) => {
             let give_up = |step, cause| Plan::halt(HaltReason::AttemptsExhausted { step, cause });
@@ -325,19 +324,6 @@ fn exclusion_failed(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement, 
         "deliver-again",
         "the consumer fails without the retired key",
     )
-}
-
-/// Somebody else deployed the consumer, and a person said that it is to be given the set in use again.
-fn deliver_again(sight: &Sight<'_>, fresh: &KeySet) -> Plan {
-    if sight.record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound) {
-        let keys = fresh.values().map(|key| key.name.clone()).collect();
-        return Plan::halt(HaltReason::ManualDelivery { keys });
-    }
-    if let Some((step, cause)) = sight.exhausted() {
-        return Plan::halt(HaltReason::AttemptsExhausted { step, cause });
-    }
-    let text = "somebody else deployed the consumer: it is given the keys in use again";
-    unseen(sight).unwrap_or_else(|| Plan::go(Step::Deliver { keys: fresh.clone() }, "deliver-again", text))
 }
 
 /// Nothing is left of the old set: the keys in use are tried once more, and that was it.

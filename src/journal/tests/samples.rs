@@ -110,6 +110,7 @@ samples! {
         Event::ProvisionSent => [Event::ProvisionSent],
         Event::Provisioned { .. } => [Event::Provisioned { baseline: baseline(), upstream_at: Some(instant()) }],
         Event::CannotProvision => [Event::CannotProvision],
+        Event::Resting => [Event::Resting],
         Event::Rested { .. } => [Event::Rested { baseline: Baseline::default() }],
         Event::Moving => [Event::Moving],
         Event::Works { .. } => [Event::Works { basis: Basis::Report }],

@@ -46,6 +46,17 @@ pub struct TenantAccess {
     /// The password of the technical user.
     #[serde(skip)]
     pub password: String,
+    /// The backend of its portal.
+    pub portal_url: String,
+    /// Where tokens of the portal's technical users are had.
+    pub portal_token_url: String,
+    /// The login of rekeyd at the portal.
+    pub portal_client: String,
+    /// Its secret.
+    #[serde(skip)]
+    pub portal_secret: String,
+    /// The technical users of the connector, of the wallet, and of the provider, by their ids.
+    pub technical_users: Vec<String>,
 }
 
 impl World {
@@ -66,6 +77,14 @@ impl World {
             dsi_key: self.dsi_key(tenant),
             sm_key: self.sm_key(tenant),
             password: self.login.password.clone(),
+            portal_url: format!("{}/portal/{id}", self.key_base()),
+            portal_token_url: format!(
+                "{}/centralidp/{id}/auth/realms/CX-Central/protocol/openid-connect/token",
+                self.key_base()
+            ),
+            portal_client: tenant.portal.client_id.clone(),
+            portal_secret: tenant.portal.secret.clone(),
+            technical_users: tenant.portal.users.iter().take(3).map(|user| user.id.clone()).collect(),
         })
     }
 

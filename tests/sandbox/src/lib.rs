@@ -42,6 +42,7 @@ use crate::scenario::Scenario;
 use crate::serve::Shared;
 use crate::world::books::{Books, Call};
 use crate::world::change::Change;
+use crate::world::portal::TechnicalUser;
 use crate::world::{Bases, World};
 
 /// Where to listen. The default is any free port on the loopback interface.
@@ -185,6 +186,16 @@ impl Sandbox {
             .get(tenant)
             .map(|tenant| tenant.consumer.bodies.clone())
             .unwrap_or_default()
+    }
+
+    /// The technical users of a tenant at its portal, those that are gone among them.
+    pub fn technical_users(&self, tenant: &str) -> Vec<TechnicalUser> {
+        self.shared.world().technical_users(tenant)
+    }
+
+    /// A person resets the secret of a technical user; false when there is none.
+    pub fn reset_by_hand(&self, tenant: &str, user: &str) -> bool {
+        self.shared.world().reset_by_hand(tenant, user)
     }
 
     /// What a client has to know of a tenant.

@@ -93,6 +93,18 @@ pub(crate) fn value<'p>(pairs: &'p [(String, String)], name: &str) -> Option<&'p
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
+/// What is asked of a portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PortalCall {
+    Token,
+    WalletToken,
+    List,
+    Create,
+    Get(String),
+    Reset(String),
+    Delete(String),
+}
+
 /// Where a request goes, with the variable parts of its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
@@ -122,6 +134,7 @@ pub(crate) enum Endpoint {
     Register(String),
     Artifacts(String),
     Runtime(String),
+    Portal { tenant: String, call: PortalCall },
     Nowhere,
 }
 
@@ -156,6 +169,26 @@ impl Endpoint {
             ("GET", ["ci", tenant, "api", "v1", "IntegrationRuntimeArtifacts"]) => {
                 Self::Artifacts(own(tenant))
             }
+            (
+                _,
+                ["centralidp", tenant, "auth", "realms", "CX-Central", "protocol", "openid-connect", "token"],
+            ) => Self::Portal { tenant: own(tenant), call: PortalCall::Token },
+            (_, ["wallet", tenant, "oauth", "token"]) => {
+                Self::Portal { tenant: own(tenant), call: PortalCall::WalletToken }
+            }
+            (
+                method,
+                [
+                    "portal",
+                    tenant,
+                    "api",
+                    "administration",
+                    "serviceaccount",
+                    "owncompany",
+                    "serviceaccounts",
+                    rest @ ..,
+                ],
+            ) => Self::of_portal(method, own(tenant), rest),
             (_, ["cirt", tenant, ..]) => Self::Runtime(own(tenant)),
             _ => Self::Nowhere,
         }
@@ -173,6 +206,19 @@ impl Endpoint {
             }
             _ => Self::Nowhere,
         }
+    }
+
+    fn of_portal(method: &str, tenant: String, rest: &[&str]) -> Self {
+        let own = |part: &&str| (*part).to_owned();
+        let call = match (method, rest) {
+            ("GET", []) => PortalCall::List,
+            ("POST", []) => PortalCall::Create,
+            ("GET", [id]) => PortalCall::Get(own(id)),
+            ("POST", [id, "resetCredentials"]) => PortalCall::Reset(own(id)),
+            ("DELETE", [id]) => PortalCall::Delete(own(id)),
+            _ => return Self::Nowhere,
+        };
+        Self::Portal { tenant, call }
     }
 
     fn of_dsi(method: &str, tenant: String, rest: &[&str]) -> Self {
@@ -204,6 +250,13 @@ impl Endpoint {
             Self::GetDataplane(_) => Operation::GetDataplane,
             Self::Register(_) => Operation::Register,
             Self::Artifacts(_) | Self::Runtime(_) => Operation::TestKey,
+            Self::Portal { call, .. } => match call {
+                PortalCall::Token | PortalCall::WalletToken => Operation::Token,
+                PortalCall::List => Operation::ListKeys,
+                PortalCall::Create | PortalCall::Reset(_) => Operation::CreateKey,
+                PortalCall::Get(_) => Operation::ReadKey,
+                PortalCall::Delete(_) => Operation::DeleteKey,
+            },
             Self::Nowhere => Operation::Unknown,
         }
     }
@@ -234,6 +287,13 @@ impl Endpoint {
             Self::Register(_) => "/dsi/:tenant/api/v1/dsi/registration",
             Self::Artifacts(_) => "/ci/:tenant/api/v1/IntegrationRuntimeArtifacts",
             Self::Runtime(_) => "/cirt/:tenant/*",
+            Self::Portal { call, .. } => match call {
+                PortalCall::Token => "/centralidp/:tenant/*/token",
+                PortalCall::WalletToken => "/wallet/:tenant/oauth/token",
+                PortalCall::List | PortalCall::Create => "/portal/:tenant/*/serviceaccounts",
+                PortalCall::Get(_) | PortalCall::Delete(_) => "/portal/:tenant/*/serviceaccounts/:id",
+                PortalCall::Reset(_) => "/portal/:tenant/*/serviceaccounts/:id/resetCredentials",
+            },
             Self::Nowhere => "*",
         }
     }
@@ -250,6 +310,7 @@ impl Endpoint {
             | Self::GetDataplane(tenant)
             | Self::Register(tenant)
             | Self::Artifacts(tenant)
+            | Self::Portal { tenant, .. }
             | Self::Runtime(tenant) => world.tenants.contains_key(tenant).then(|| tenant.clone()),
             Self::GetBinding(guid)
             | Self::Details(guid)
@@ -301,6 +362,12 @@ mod tests {
             ("GET", "/sm/v1/service_bindings", Operation::ListKeys),
             ("DELETE", "/sm/v1/service_bindings/a", Operation::DeleteKey),
             ("GET", "/sm/v1/service_bindings/a/operations/b", Operation::PollJob),
+            (
+                "POST",
+                "/portal/acme/api/administration/serviceaccount/owncompany/serviceaccounts/a/resetCredentials",
+                Operation::CreateKey,
+            ),
+            ("POST", "/wallet/acme/oauth/token", Operation::Token),
             ("PATCH", "/sm/v1/service_bindings/a", Operation::Unknown),
         ] {
             assert_eq!(Endpoint::of(method, path).operation(), operation, "{method} {path}");

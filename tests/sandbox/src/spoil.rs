@@ -100,7 +100,11 @@ fn misled(world: &World, endpoint: &Endpoint, request: &Request, mut reply: Repl
     }
     let holds_keys = matches!(
         endpoint,
-        Endpoint::Details(_) | Endpoint::ListManaged | Endpoint::GetManaged(_) | Endpoint::CreateManaged
+        Endpoint::Details(_)
+            | Endpoint::ListManaged
+            | Endpoint::GetManaged(_)
+            | Endpoint::CreateManaged
+            | Endpoint::Portal { .. }
     );
     if !holds_keys && let Some(mut document) = reply.document() {
         scramble::mislead(&mut document, &base, elsewhere);

@@ -15,7 +15,7 @@ fn keys_and_ids() {
     check(
         &[Tenant("[dataspace]", "[datspace]")],
         &[
-            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `dataspace`, `cloud-foundry`, `service-manager`, `registration`, `files`, `credential`; did you mean `dataspace`?",
+            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `dataspace`, `cloud-foundry`, `service-manager`, `portal`, `registration`, `files`, `credential`; did you mean `dataspace`?",
             "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspace`, but there is no section `[dataspace]`; add the section `[dataspace]`",
         ],
     );
@@ -153,11 +153,11 @@ fn times_and_places() {
     );
     check(
         &[
-            Tenant("issuer = \"cloud-foundry\"", "issuer = \"portal\""),
+            Tenant("issuer = \"cloud-foundry\"", "issuer = \"portl\""),
             Tenant("consumer = \"dataspace\"", "consumer = \"dataspce\""),
         ],
         &[
-            "tenants.d/acme.toml:13:10: error: `issuer` in `[[credential]]` is `portal`, which is not available in this version: expected one of `cloud-foundry`, `service-manager`, `file`",
+            "tenants.d/acme.toml:13:10: error: `issuer` in `[[credential]]` is `portl`: expected one of `cloud-foundry`, `service-manager`, `portal`, `file`; did you mean `portal`?",
             "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspce`: expected one of `dataspace`, `file`, `command`, `manual`; did you mean `dataspace`?",
         ],
     );

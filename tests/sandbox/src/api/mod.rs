@@ -8,6 +8,7 @@ mod jobs;
 mod listing;
 mod managed;
 mod platform;
+mod portal;
 mod strict;
 mod write_key;
 mod xsuaa;
@@ -15,7 +16,7 @@ mod xsuaa;
 use serde_json::json;
 
 use crate::reply::Reply;
-use crate::request::{Endpoint, Request};
+use crate::request::{Endpoint, PortalCall, Request};
 use crate::world::World;
 use crate::world::books::Conduct;
 use crate::world::token::{Audience, Refused};
@@ -56,6 +57,16 @@ pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) 
         Endpoint::StartDataplane(tenant) => data_space(world, request, tenant, dataspace::start),
         Endpoint::GetDataplane(tenant) => data_space(world, request, tenant, dataspace::status),
         Endpoint::Register(tenant) => data_space(world, request, tenant, dataspace::register),
+        Endpoint::Portal { tenant, call: PortalCall::Token } => portal::token(world, request, tenant, false),
+        Endpoint::Portal { tenant, call: PortalCall::WalletToken } => {
+            portal::token(world, request, tenant, true)
+        }
+        Endpoint::Portal { tenant, call } => {
+            match bearer(world, request, &Audience::Portal(tenant.clone())) {
+                Ok(()) => portal::call(world, request, tenant, call),
+                Err(denied) => denied.plain(),
+            }
+        }
         Endpoint::Artifacts(tenant) => integration::artifacts(world, request, tenant),
         Endpoint::Runtime(tenant) => integration::runtime(world, request, tenant),
         Endpoint::Nowhere => Reply::json(404, &json!({ "error": "not found" })),

@@ -1,6 +1,6 @@
 //! What `strict` refuses although SAP lets it pass: what a careless client does, and what breaks one day.
 
-use crate::request::{Endpoint, Request};
+use crate::request::{Endpoint, PortalCall, Request};
 use crate::world::World;
 
 /// What the token services know.
@@ -46,6 +46,9 @@ fn unknown_field(endpoint: &Endpoint, request: &Request) -> Option<String> {
         Endpoint::ListManaged => {
             &["fieldQuery", "labelQuery", "max_items", "token", "attach_last_operations"]
         }
+        Endpoint::Portal { call: PortalCall::List, .. } => {
+            &["page", "size", "isOwner", "clientId", "filterForInactive", "userStatus"]
+        }
         Endpoint::CreateManaged | Endpoint::DeleteManaged(_) => &["async"],
         Endpoint::Roles
         | Endpoint::Instances
@@ -60,7 +63,11 @@ fn unknown_field(endpoint: &Endpoint, request: &Request) -> Option<String> {
         pairs.into_iter().map(|(name, _)| name).find(|name| !known.contains(&name.as_str()))
     };
     first_unknown(request.parameters(), in_query).or_else(|| match endpoint {
-        Endpoint::UaaToken | Endpoint::XsuaaToken { .. } => first_unknown(request.form(), &FORM_FIELDS),
+        Endpoint::UaaToken
+        | Endpoint::XsuaaToken { .. }
+        | Endpoint::Portal { call: PortalCall::Token | PortalCall::WalletToken, .. } => {
+            first_unknown(request.form(), &FORM_FIELDS)
+        }
         _ => None,
     })
 }

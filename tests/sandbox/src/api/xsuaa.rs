@@ -31,7 +31,7 @@ pub(super) fn token(world: &mut World, request: &Request, id: &str, by_certifica
     let lives = &world.scenario.token_lives;
     let life = match audience {
         Audience::CloudFoundry => lives.cloud_foundry,
-        Audience::Dsi(_) | Audience::Manager(_) => lives.dsi,
+        Audience::Dsi(_) | Audience::Manager(_) | Audience::Portal(_) | Audience::Wallet(_) => lives.dsi,
         Audience::Ciapi(_) => lives.ciapi,
         Audience::Cirt(_) => lives.cirt,
     };

@@ -7,6 +7,7 @@ pub(crate) mod consumer;
 pub(crate) mod judge;
 pub mod key;
 pub(crate) mod limits;
+pub mod portal;
 pub(crate) mod report;
 pub(crate) mod service;
 pub(crate) mod tenant;

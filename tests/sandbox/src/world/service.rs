@@ -22,6 +22,8 @@ pub(crate) enum Service {
     Xsuaa,
     /// Data Space Integration.
     DataSpace,
+    /// The portal of the data space, and the token services beside it.
+    Portal,
     /// Cloud Integration, API and runtime.
     Integration,
 }
@@ -42,6 +44,7 @@ impl Service {
             | Endpoint::GetDataplane(_)
             | Endpoint::Register(_) => Self::DataSpace,
             Endpoint::Artifacts(_) | Endpoint::Runtime(_) => Self::Integration,
+            Endpoint::Portal { .. } => Self::Portal,
             Endpoint::ListManaged
             | Endpoint::CreateManaged
             | Endpoint::GetManaged(_)
@@ -60,9 +63,11 @@ impl World {
             Service::Root => "anybody".to_owned(),
             Service::Uaa => self.login.user.clone(),
             Service::Xsuaa => value(&request.form(), "client_id")?.to_owned(),
-            Service::CloudFoundry | Service::Manager | Service::DataSpace | Service::Integration => {
-                self.tokens.owner(request.bearer()?)?
-            }
+            Service::CloudFoundry
+            | Service::Manager
+            | Service::DataSpace
+            | Service::Integration
+            | Service::Portal => self.tokens.owner(request.bearer()?)?,
         };
         Some((service, who))
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::World;
 use super::consumer::{Consumer, Credential, Pair};
 use super::key::{Key, Maker};
+use super::portal::Portal;
 use crate::scenario::tenant::{Issuer, Login, Role, TenantPlan};
 use crate::tls::{Authority, ClientCertificate};
 
@@ -40,6 +41,7 @@ pub(crate) struct Tenant {
     pub(crate) dsi: OwnLogin,
     pub(crate) issuer: Issuer,
     pub(crate) manager: OwnLogin,
+    pub(crate) portal: Portal,
     /// The space that the instances are in.
     pub(crate) space: String,
     /// Counts the moments that have an order: deletions, stored pairs, runs.
@@ -127,6 +129,7 @@ impl World {
             dsi: self.new_login(&id, ("dsi", "dsi!b30001"), plan.login, authority)?,
             issuer: plan.issuer,
             manager: self.new_login(&id, ("sm", "service-manager!b2"), plan.login, authority)?,
+            portal: Portal::new(&mut self.chance, &id, started),
             consumer: Consumer::onboarded(plan.dataplane, pair, onboarded),
             id: id.clone(),
             space: if plan.auditor { self.audited_space.clone() } else { self.space.clone() },

@@ -22,6 +22,10 @@ pub(crate) enum Audience {
     Manager(String),
     Ciapi(String),
     Cirt(String),
+    /// The backend of a portal, for the login of rekeyd.
+    Portal(String),
+    /// What technical users of the portal log in to.
+    Wallet(String),
 }
 
 /// Why a token opens nothing.
