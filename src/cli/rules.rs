@@ -36,11 +36,14 @@ pub(super) fn rules(fleet: &FleetStatus, now: Timestamp) -> String {
     let opens = fleet
         .fuse_opens_at
         .map_or_else(String::new, |at| format!("; it lets the next begin {}", show::time(at)));
-    lines.push((
-        "fuse",
-        format!("{} of {} rotations began in 24 hours{opens}", fleet.fuse_used, fleet.fuse_limit),
-    ));
-    lines.push(("at once", format!("{} of {} rotations are not proven yet", fleet.under_way, fleet.at_once)));
+    let (used, limit) = (fleet.fuse_used, fleet.fuse_limit);
+    let began = format!("{used} of the {limit} rotations that may begin in 24 hours have begun{opens}");
+    lines.push(("fuse", began));
+    let (under_way, most) = (fleet.under_way, fleet.at_once);
+    let at_once =
+        format!("at most {most} rotations go at once until they are proven; {}", on_their_way(under_way));
+    lines.push(("at once", at_once));
+    lines.extend(unfinished(fleet));
     if !fleet.waiting.is_empty() {
         lines.push(("waiting", waiting(fleet)));
     }
@@ -52,19 +55,49 @@ fn share(fleet: &FleetStatus) -> String {
         return "nobody, until the halt of the fleet is ended: `rekeyd resume --fleet`".to_owned();
     }
     match fleet.share_limit {
-        None => fleet.share_text.clone(),
+        None => "everybody: no rotation waits for another one to soak".to_owned(),
+        Some(_) if fleet.share == "canary" => format!(
+            "one, the first of this release, and the others once it is proven and has soaked; {}",
+            on_their_way(fleet.open)
+        ),
         Some(limit) => format!(
-            "{}: {} of {limit} are not proven and soaked yet, {} went well",
-            fleet.share_text, fleet.open, fleet.succeeded
+            "{} of this release, {limit} at once, and the next once one of them is proven and has soaked; {}, {} went well",
+            fleet.share_text,
+            on_their_way(fleet.open),
+            fleet.succeeded
         ),
     }
+}
+
+fn on_their_way(rotations: usize) -> String {
+    match rotations {
+        0 => "none is on its way".to_owned(),
+        1 => "one is on its way".to_owned(),
+        many => format!("{many} are on their way"),
+    }
+}
+
+/// Whom the others wait for, and what keeps each.
+fn unfinished(fleet: &FleetStatus) -> Vec<(&'static str, String)> {
+    let told = fleet.unfinished.iter().take(NAMES).map(|one| {
+        let remedy = one.remedy.as_ref().map_or_else(String::new, |remedy| format!(": {remedy}"));
+        ("on its way", format!("`{}` {}{remedy}", one.credential, one.stands))
+    });
+    let more = fleet.unfinished.len().saturating_sub(NAMES);
+    told.chain((more > 0).then(|| ("on its way", format!("{more} more")))).collect()
 }
 
 fn waiting(fleet: &FleetStatus) -> String {
     let names: Vec<String> = fleet.waiting.iter().take(NAMES).map(|id| format!("`{id}`")).collect();
     let more = fleet.waiting.len().saturating_sub(NAMES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{} that are due: {}{more}", fleet.waiting.len(), names.join(", "))
+    let (all, due) = (fleet.waiting.len(), fleet.waiting_due);
+    let which = match all.saturating_sub(due) {
+        0 => "that are due".to_owned(),
+        asked if due == 0 => format!("that {} asked for", if asked == 1 { "was" } else { "were" }),
+        asked => format!("of which {due} are due and {asked} were asked for"),
+    };
+    format!("{all} {which}: {}{more}", names.join(", "))
 }
 
 /// How an emergency stands.
@@ -92,7 +125,7 @@ fn about(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::fleet_status::FailedStatus;
+    use crate::daemon::fleet_status::{FailedStatus, UnfinishedStatus};
     use crate::daemon::report::HaltStatus;
 
     fn at(text: &str) -> Timestamp {
@@ -114,20 +147,39 @@ mod tests {
             under_way: 1,
             at_once: 32,
             waiting: ["a", "b"].map(|name| format!("{name}/dataplane").parse().unwrap()).to_vec(),
+            waiting_due: 2,
             emergency: None,
             failed: Vec::new(),
+            unfinished: vec![UnfinishedStatus {
+                credential: "c/dataplane".parse().unwrap(),
+                stands: "soaks until 2026-03-02 08:00 UTC and is held until somebody lifts it (audit)"
+                    .to_owned(),
+                remedy: Some("`rekeyd unhold c/dataplane` lets it and all who wait go on".to_owned()),
+            }],
         }
     }
 
     #[test]
     fn the_fleet_at_work() {
         let expected = "\
-may begin  the canary: 1 of 1 are not proven and soaked yet, 0 went well
-fuse       1 of 10 rotations began in 24 hours
-at once    1 of 32 rotations are not proven yet
-waiting    2 that are due: `a/dataplane`, `b/dataplane`
+may begin   one, the first of this release, and the others once it is proven and has soaked; one is on its way
+fuse        1 of the 10 rotations that may begin in 24 hours have begun
+at once     at most 32 rotations go at once until they are proven; one is on its way
+on its way  `c/dataplane` soaks until 2026-03-02 08:00 UTC and is held until somebody lifts it (audit): `rekeyd unhold c/dataplane` lets it and all who wait go on
+waiting     2 that are due: `a/dataplane`, `b/dataplane`
 ";
         assert_eq!(rules(&fleet(), at("2026-03-01T10:00:00Z")), expected);
+    }
+
+    #[test]
+    fn what_was_only_asked_for_is_not_called_due() {
+        let check = |due, expected: &str| {
+            let told = waiting(&FleetStatus { waiting_due: due, ..fleet() });
+            assert_eq!(told, format!("2 {expected}: `a/dataplane`, `b/dataplane`"));
+        };
+        check(2, "that are due");
+        check(1, "of which 1 are due and 1 were asked for");
+        check(0, "that were asked for");
     }
 
     #[test]
@@ -152,6 +204,8 @@ waiting    2 that are due: `a/dataplane`, `b/dataplane`
             fuse_used: 10,
             fuse_opens_at: Some(at("2026-03-02T08:00:00Z")),
             waiting: many.collect(),
+            waiting_due: 8,
+            unfinished: Vec::new(),
             failed: vec![failed(1), failed(2)],
             emergency: Some(EmergencyStatus { remaining: 8, ends_at: at("2026-03-01T13:19:30Z") }),
             ..fleet()
@@ -166,8 +220,8 @@ what to do    remove the cause, then `rekeyd resume --fleet`
         let expected = "\
 emergency  8 rotations are still to be proven, the last in about 3 h 20 min (2026-03-01 13:19:30), as far as can be said
 may begin  nobody, until the halt of the fleet is ended: `rekeyd resume --fleet`
-fuse       10 of 10 rotations began in 24 hours; it lets the next begin 2026-03-02 08:00:00
-at once    1 of 32 rotations are not proven yet
+fuse       10 of the 10 rotations that may begin in 24 hours have begun; it lets the next begin 2026-03-02 08:00:00
+at once    at most 32 rotations go at once until they are proven; one is on its way
 waiting    8 that are due: `t0/dataplane`, `t1/dataplane`, `t2/dataplane`, `t3/dataplane`, `t4/dataplane` and 3 more
 ";
         assert_eq!(rules(&fleet, at("2026-03-01T10:00:00Z")), expected);

@@ -141,11 +141,14 @@ pub(super) fn plan(plan: &PlanStatus) -> String {
     facts(&lines)
 }
 
-/// The closed gates of the fleet that stand before it; of one that is not due only what stops everybody.
+/// The closed gates that a person may not think of: a hold, and those of the fleet. Of one that is not due only what stops
+/// everybody.
 fn behind(plan: &PlanStatus) -> impl Iterator<Item = &GateStatus> {
     let waits = plan.code == "fleet";
-    let closed = plan.gates.iter().filter(|gate| !gate.open && gate.is_of_the_fleet());
-    closed.filter(move |gate| waits || gate.name == "fleet halt")
+    let closed = plan.gates.iter().filter(|gate| !gate.open);
+    closed.filter(move |gate| {
+        ["hold", "fleet halt"].contains(&gate.name.as_str()) || (waits && gate.is_of_the_fleet())
+    })
 }
 
 /// The gates, one a line.
@@ -195,7 +198,7 @@ mod tests {
             person: None,
             next_look: None,
             gates: vec![
-                gate("hold", false, ""),
+                gate("hold", false, "`rekeyd unhold acme/dataplane` lifts the hold"),
                 gate("fleet halt", false, "`rekeyd resume --fleet` ends the halt"),
                 gate("fuse", false, "`rekeyd rotate acme/dataplane --i-mean-it` passes it"),
                 gate("share", true, ""),
@@ -207,13 +210,14 @@ credential  acme/dataplane
 stage       settled
 step        rest: nothing
 because     due (fleet)
+waits for   hold: 10 of 10; `rekeyd unhold acme/dataplane` lifts the hold
 waits for   fleet halt: 10 of 10; `rekeyd resume --fleet` ends the halt
 waits for   fuse: 10 of 10; `rekeyd rotate acme/dataplane --i-mean-it` passes it
 ";
         assert_eq!(plan(&shown), expected);
         shown.code = "not-due".to_owned();
         let told = plan(&shown);
-        assert!(told.contains("fleet halt") && !told.contains("fuse"), "{told}");
+        assert!(told.contains("hold:") && told.contains("fleet halt:") && !told.contains("fuse"), "{told}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::report::HaltStatus;
 use crate::domain::Timestamp;
 use crate::domain::fleet::{Fleet, Progress};
 use crate::domain::names::CredentialId;
-use crate::engine::{Emergency, Engine};
+use crate::domain::plan::rotation_due;
+use crate::engine::{Emergency, Engine, Unfinished};
 
 /// The whole fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,13 +36,37 @@ pub struct FleetStatus {
     pub under_way: usize,
     /// How many of them may be under way at once.
     pub at_once: usize,
-    /// Who is due and waits for the fleet, the most urgent first.
+    /// Who is due, or was asked for, and waits for the fleet, the most urgent first.
     pub waiting: Vec<CredentialId>,
     /// The emergency that is under way.
     pub emergency: Option<EmergencyStatus>,
+    /// How many of them are due; the others were only asked for.
+    #[serde(default)]
+    pub waiting_due: usize,
     /// Rotations that failed and count towards a halt, the last one first.
     #[serde(default)]
     pub failed: Vec<FailedStatus>,
+    /// Rotations that are not proven and soaked yet, those first that only a person lets go on.
+    #[serde(default)]
+    pub unfinished: Vec<UnfinishedStatus>,
+}
+
+/// A rotation that others wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnfinishedStatus {
+    /// Whose.
+    pub credential: CredentialId,
+    /// How it stands, and until when, in words.
+    pub stands: String,
+    /// What lets it go on, where only a person does.
+    pub remedy: Option<String>,
+}
+
+impl From<Unfinished> for UnfinishedStatus {
+    fn from(unfinished: Unfinished) -> Self {
+        let Unfinished { credential, stands, remedy } = unfinished;
+        Self { credential, stands, remedy }
+    }
 }
 
 /// A rotation that failed.
@@ -109,9 +134,18 @@ impl FleetStatus {
             fuse_opens_at: overview.fuse_opens_at,
             under_way: overview.under_way,
             at_once: overview.at_once,
+            waiting_due: view.waiting.iter().filter(|id| is_due(engine, id, now)).count(),
+            unfinished: engine.unfinished(&view.fleet, false, now).into_iter().map(Into::into).collect(),
             waiting: view.waiting,
             emergency: engine.emergency().map(EmergencyStatus::from),
             failed: FailedStatus::all(&view.fleet),
         }
     }
+}
+
+/// Whether the rotation is due by its age, whoever asked for it besides.
+fn is_due(engine: &Engine, id: &CredentialId, now: Timestamp) -> bool {
+    let Some(view) = engine.view(id) else { return false };
+    let due = view.record.and_then(|record| rotation_due(&view.policy, record.stage.in_use()).ok().flatten());
+    due.is_some_and(|at| at <= now)
 }

@@ -56,11 +56,9 @@ fn opener(gate: &str, credential: &CredentialId) -> Option<String> {
         "maintenance window" => {
             format!("`rekeyd rotate {credential} --reason exposed` passes it, where keys are exposed")
         }
-        "share" => {
-            "it opens as rotations are proven and soak; `rekeyd status` shows which are under way".to_owned()
-        }
+        "share" => "`rekeyd status` shows how far each of them is".to_owned(),
         "fuse" => format!("`rekeyd rotate {credential} --i-mean-it` passes it"),
-        "at once" => "it opens as rotations are proven; `rekeyd status` shows which are under way".to_owned(),
+        "at once" => "`rekeyd status` shows how far each of them is".to_owned(),
         _ => return None,
     })
 }

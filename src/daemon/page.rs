@@ -76,8 +76,9 @@ fn fleet(fleet: &FleetStatus) -> String {
     }
     if !fleet.waiting.is_empty() {
         say(&format!(
-            "{} due credentials wait for the fleet ({}); {} of {} rotations began in 24 hours.",
+            "{} credentials wait for the fleet, {} of them due ({}); {} of {} rotations began in 24 hours.",
             fleet.waiting.len(),
+            fleet.waiting_due,
             fleet.share_text,
             fleet.fuse_used,
             fleet.fuse_limit

@@ -134,7 +134,10 @@ impl Engine {
                 self.turnstile.leave(&unit.policy.credential);
                 Ok(plan)
             }
-            Err(gates) => Ok(self.turn_away(unit, record, &gates, fleet.halt.is_some(), now)),
+            Err(gates) => {
+                let gates = self.with_names(fleet, gates, now);
+                Ok(self.turn_away(unit, record, &gates, fleet.halt.is_some(), now))
+            }
         }
     }
 
@@ -165,7 +168,8 @@ impl Engine {
     /// Every gate before this credential may begin, for people: nothing is written.
     pub(super) fn fleet_gates(&self, unit: &Unit, record: &Record, now: Timestamp) -> Vec<Gate> {
         let fleet = Arc::clone(&self.turnstile.view.lock().expect(UNPOISONED));
-        fleet::gates(&self.rules(), &fleet, &self.candidate(unit, record, now), now)
+        let gates = fleet::gates(&self.rules(), &fleet, &self.candidate(unit, record, now), now);
+        self.with_names(&fleet, gates, now)
     }
 
     /// Ends the halt of the fleet. Returns when that is on disk.

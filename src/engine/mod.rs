@@ -17,6 +17,7 @@ mod peers;
 mod probe;
 mod rounds;
 mod tell;
+mod unfinished;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use glance::{Emergency, FleetView};
 pub use peek::Peek;
 pub use probe::Tried;
 pub use rounds::{Taken, Woken};
+pub use unfinished::Unfinished;
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;

@@ -42,7 +42,7 @@ pub(super) fn write(fleet: &Overview) -> String {
     }
     gauge(
         "rekeyd_rotation_queue_length",
-        "Credentials that are due and wait for the fleet to let them begin.",
+        "Credentials that are due, or were asked for, and wait for the fleet to let them begin.",
         number(fleet.waiting),
     );
     gauge(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekeyd::clock::Clock;
+use rekeyd::daemon::fleet_status::FleetStatus;
 use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
 use rekeyd::domain::failure::Class;
@@ -13,6 +14,8 @@ use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Opening, Pass, Rules};
 use rekeyd::domain::names::{CredentialId, KeyName, Role};
 use rekeyd::domain::plan::NextLook;
 use rekeyd::domain::policy::Policy;
+use rekeyd::domain::proof::Gate;
+use rekeyd::domain::stage::Stage;
 use rekeyd::engine::{Engine, Settings, Unit, WishError};
 use rekeyd::journal::memory::MemoryJournal;
 use rekeyd::metrics::Metrics;
@@ -139,6 +142,40 @@ async fn the_canary_soaks_before_the_next_begins_and_all_are_rotated() {
 }
 
 /// Walks until a person can put back what the canary's rotation delivered, and asks for it. Answers which it is.
+/// The gate of this name before `id`, as `explain` shows it.
+async fn gate(engine: &Arc<Engine>, id: &CredentialId, name: &str) -> Gate {
+    let gates = engine.peek_at(id).await.unwrap().gates;
+    gates.into_iter().find(|gate| gate.name == name).unwrap()
+}
+
+#[tokio::test]
+async fn who_waits_is_told_for_whom_and_how_a_hold_that_is_in_the_way_is_lifted() {
+    let fleet = Fleet::new(3, 340);
+    let engine = fleet.engine("one").await;
+    let canary = fleet.until_begun(&engine, 1).await.remove(0);
+    let soaks = |engine: &Arc<Engine>| {
+        let record = engine.view(&canary).unwrap().record.unwrap();
+        matches!(record.stage, Stage::Soaking { .. })
+    };
+    while !soaks(&engine) {
+        fleet.turn(&engine).await;
+    }
+    let other = &fleet.outsides[0].0;
+    let closed = gate(&engine, other, "share").await;
+    let text = format!("one is on its way: `{canary}` soaks until 2026-01-0");
+    assert!(!closed.open && closed.why.contains(&text) && !closed.why.contains("unhold"), "{closed:?}");
+    engine.wish(&canary, Wish::Hold { until: None, reason: "audit".to_owned() }).await.unwrap();
+    engine.quiet().await;
+    let why = gate(&engine, other, "share").await.why;
+    let text = format!(
+        "UTC and is held until somebody lifts it (audit), and `rekeyd unhold {canary}` lets it and all who wait go on"
+    );
+    assert!(why.contains(&text), "{why}");
+    let unfinished = FleetStatus::of(&engine, fleet.clock.now()).unfinished;
+    let remedies: Vec<_> = unfinished.into_iter().map(|one| (one.credential, one.remedy.is_some())).collect();
+    assert_eq!(remedies, [(canary.clone(), true)]);
+}
+
 async fn until_the_canary_is_put_back(fleet: &Fleet, engine: &Arc<Engine>) -> CredentialId {
     let canary = fleet.until_begun(engine, 1).await.remove(0);
     for _ in 0..200 {

@@ -69,6 +69,24 @@ fn gate(name: &'static str, open: bool, why: String, opens_at: Option<Timestamp>
     Gate { name, open, why, opens_at: opens_at.filter(|_| !open) }
 }
 
+/// Who goes before, where somebody does.
+fn behind(ahead: usize) -> String {
+    match ahead {
+        0 => String::new(),
+        1 => "; one credential with less time left goes before".to_owned(),
+        many => format!("; {many} credentials with less time left go before"),
+    }
+}
+
+/// How many rotations others wait for. Who they are is said behind it, by whoever knows how they stand.
+fn on_their_way(rotations: usize) -> String {
+    match rotations {
+        0 => "none is on its way".to_owned(),
+        1 => "one is on its way".to_owned(),
+        many => format!("{many} are on their way"),
+    }
+}
+
 fn halt(fleet: &Fleet) -> Gate {
     let why = fleet.halt.as_ref().map_or_else(
         || "the fleet is not halted".to_owned(),
@@ -155,18 +173,22 @@ fn staging(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timesta
     let hurry = candidate.hurries(now);
     let successes = fleet.successes(rules, hurry, now);
     let (stage, Some(limit)) = staged(rules, candidate.size, successes) else {
-        return gate("share", true, format!("{successes} rotations of this release went well"), None);
+        let why = "everybody may go: no rotation waits for another one to soak";
+        return gate("share", true, why.to_owned(), None);
     };
     let is_open = |attempt: &&super::Attempt| {
         if hurry { attempt.is_under_way(now) } else { attempt.is_open(now) }
     };
     let open = fleet.attempts.values().filter(is_open).count();
     let room = limit.saturating_sub(open);
-    let until = if hurry { "proven" } else { "proven and soaked" };
-    let why = format!(
-        "{stage}: {open} of {limit} are not {until} yet, and {} with less time left wait",
-        candidate.ahead
-    );
+    let until = if hurry { "is proven" } else { "is proven and has soaked" };
+    let rule = match stage {
+        Share::Canary => {
+            format!("the first rotation of this release goes alone, and the others wait until it {until}")
+        }
+        _ => format!("{stage} goes, {limit} rotations at once, and the others wait until one {until}"),
+    };
+    let why = format!("{rule}{}; {}", behind(candidate.ahead), on_their_way(open));
     gate("share", candidate.ahead < room, why, None)
 }
 
@@ -178,8 +200,8 @@ fn fuse(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp)
     }
     let room = limit.saturating_sub(used);
     let why = format!(
-        "{used} of {limit} rotations began in 24 hours, and {} with less time left wait",
-        candidate.ahead
+        "{used} of the {limit} rotations that may begin in 24 hours have begun{}",
+        behind(candidate.ahead)
     );
     let opens_at = fleet.fuse_opens_at(limit, now);
     gate("fuse", candidate.ahead < room, why, opens_at)
@@ -188,7 +210,12 @@ fn fuse(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp)
 fn at_once(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
     let under_way = fleet.attempts.values().filter(|attempt| attempt.is_under_way(now)).count();
     let room = rules.rotations_at_once.saturating_sub(under_way);
-    let why = format!("{under_way} of {} rotations are under way", rules.rotations_at_once);
+    let why = format!(
+        "at most {} rotations go at once until they are proven{}; {}",
+        rules.rotations_at_once,
+        behind(candidate.ahead),
+        on_their_way(under_way)
+    );
     gate("at once", candidate.ahead < room, why, None)
 }
 
