@@ -37,7 +37,9 @@ pub(crate) struct Resume {
 Possible from the delivery of the fresh keys to the end of their soak. The old keys are delivered again and proven like any \
 others; then the fresh ones soak and are retired. It counts as a failed rotation, since a person saw that the consumer does \
 not do well with the fresh keys: where no rotation of this release went well before it, or more than `halt-percent` failed \
-in a week, the fleet halts, and nothing else begins until `rekeyd resume --fleet`."
+in a week, the fleet halts, and nothing else begins until `rekeyd resume --fleet`.\n\n\
+Where the old keys are due, the rotation is tried again by itself, after a rest of one soak that grows with every turn: \
+`rekeyd status` and `rekeyd forecast` say when, and `rekeyd hold` stops that."
 )]
 pub(crate) struct Restore {
     /// Which credential, as `tenant/credential`.
@@ -133,7 +135,7 @@ pub(super) async fn follow(
     // Who comes back to the way back asks for nothing new.
     if wait && matches!(request.wish, Wish::Restore { .. }) {
         if past.went_back() {
-            return watch::back_already(common, &request);
+            return watch::back_already(common, daemon, &request).await;
         }
         if past.goes_back() && watch::is_under_way(daemon, &request, &past).await {
             say_followed(common, &format!("`{credential}`: the old keys are asked back already"));
@@ -190,7 +192,8 @@ fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Don
 /// What a person who goes back ought to know.
 const RESTORED: &str = "\nthe old keys are delivered again and proven; then the fresh ones soak and are retired. It counts \
     as a failed rotation: where no rotation of this release went well before it, or too many failed in a week, the \
-    fleet halts and nothing else begins until `rekeyd resume --fleet`";
+    fleet halts and nothing else begins until `rekeyd resume --fleet`. Where the old keys are due, the rotation is tried \
+    again by itself after a rest of one soak: `rekeyd status` says when, and `rekeyd hold` stops that";
 
 pub(super) fn say(common: &Common, text: &str) {
     if common.json {

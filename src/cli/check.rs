@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Daemon;
 use crate::config::excerpt::excerpt;
 use crate::config::load;
-use crate::config::problem::{Problem, Severity};
+use crate::config::problem::{Problem, Severity, warnings_counted};
 use crate::config::schedule::Schedule;
 use crate::config::{Config, Loaded};
 use crate::daemon::assembly;
@@ -32,19 +32,30 @@ pub(crate) struct CheckConfig {
     deny_warnings: bool,
 }
 
-/// Loads the configuration, or prints every problem.
+/// Loads the configuration, or prints what is in the way.
 pub(super) fn load(common: &Common) -> Result<Loaded, Exit> {
-    load::load(&common.config, &crate::daemon::environment()).map_err(|problems| refused(common, &problems))
+    load::load(&common.config, &crate::daemon::environment())
+        .map_err(|problems| in_the_way(common, &problems))
 }
 
 /// Loads the daemon's part alone, or prints what is wrong with it.
 pub(super) fn load_daemon(common: &Common) -> Result<Daemon, Exit> {
     load::load_daemon(&common.config, &crate::daemon::environment())
-        .map_err(|problems| refused(common, &problems))
+        .map_err(|problems| in_the_way(common, &problems))
 }
 
-fn refused(common: &Common, problems: &[Problem]) -> Exit {
-    report(common, problems);
+/// Who wants something else than a check is shown the errors, and how many warnings there are besides.
+fn in_the_way(common: &Common, problems: &[Problem]) -> Exit {
+    let errors: Vec<Problem> =
+        problems.iter().filter(|problem| problem.severity == Severity::Error).cloned().collect();
+    report(common, &errors);
+    if let Some(warnings) = warnings_counted(problems).filter(|_| !common.json) {
+        eprintln!("{warnings}");
+    }
+    counted(common, problems)
+}
+
+fn counted(common: &Common, problems: &[Problem]) -> Exit {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if common.json {
         return Exit::Config;
@@ -87,9 +98,12 @@ fn in_json(problem: &Problem) -> serde_json::Value {
 }
 
 pub(super) async fn check(common: &Common, check: &CheckConfig) -> Exit {
-    let loaded = match load(common) {
+    let loaded = match load::load(&common.config, &crate::daemon::environment()) {
         Ok(loaded) => loaded,
-        Err(exit) => return exit,
+        Err(problems) => {
+            report(common, &problems);
+            return counted(common, &problems);
+        }
     };
     report(common, &loaded.warnings);
     if check.deny_warnings && !loaded.warnings.is_empty() {

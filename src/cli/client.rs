@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Common, Exit, Which, fail};
+use crate::config::load::control_socket;
 use crate::daemon::protocol::Refusal;
 use crate::daemon::report::Status;
 use crate::http::local::{Local, LocalError};
@@ -24,13 +25,29 @@ pub(super) struct Daemon {
 impl Daemon {
     /// The daemon whose socket is configured. Nothing is sent yet.
     pub(super) fn of(common: &Common) -> Self {
-        let (configured, is_read) =
-            crate::config::load::control_socket(&common.config, &crate::daemon::environment());
+        let (configured, unread) = control_socket(&common.config, &crate::daemon::environment());
+        let is_read = unread.is_none();
         let is_guess = common.socket.is_none() && !is_read;
         let other = common.socket.as_ref().filter(|socket| **socket != configured && is_read);
         let other = other.is_some().then(|| configured.clone());
         let path = common.socket.clone().unwrap_or(configured);
         Self { local: Local::new(&path), path, guessed: is_guess.then(|| common.config.clone()), other }
+    }
+
+    /// Refuses to look for the daemon of a file that somebody named and that is no daemon's: another one may answer at the
+    /// usual place.
+    pub(super) fn is_named_well(common: &Common) -> Result<(), Exit> {
+        if !common.named || common.socket.is_some() {
+            return Ok(());
+        }
+        let (_, unread) = control_socket(&common.config, &crate::daemon::environment());
+        let Some(problem) = unread else { return Ok(()) };
+        let text = format!(
+            "`{}` is not the configuration of a daemon, so nobody was asked: {problem}; name the daemon's own file with `--config`, \
+             or its socket with `--socket`; `rekeyd check-config` names every problem",
+            common.config.display()
+        );
+        Err(fail(Exit::Config, &text))
     }
 
     /// Asks for a document.

@@ -3,6 +3,7 @@
 #[macro_use]
 mod out;
 
+mod again;
 mod ask;
 mod check;
 mod client;
@@ -132,6 +133,9 @@ pub(crate) struct Common {
         value_name = "FILE"
     )]
     config: PathBuf,
+    /// Whether somebody named that file, on the command line or in the environment.
+    #[arg(skip)]
+    named: bool,
     /// Print JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -209,11 +213,33 @@ enum Verb {
     Schema(pages::Schema),
 }
 
+impl Verb {
+    /// Whether it is a daemon that it asks first of all.
+    fn asks_the_daemon(&self) -> bool {
+        // These read the whole configuration, or none, and say themselves what is wrong with it.
+        !matches!(
+            self,
+            Self::Run(_)
+                | Self::CheckConfig(_)
+                | Self::Diagnose
+                | Self::NeedsRotation(_)
+                | Self::Audit(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+                | Self::Schema(_)
+                | Self::Register(_)
+                | Self::Provision(_)
+        )
+    }
+}
+
 /// Reads the command line and does what it says.
 pub fn main() -> Exit {
     let read = Command::command().try_get_matches();
     let command = read.and_then(|matches| {
-        let command = Command::from_arg_matches(&matches)?;
+        let mut command = Command::from_arg_matches(&matches)?;
+        let source = matches.value_source("config");
+        command.common.named = !matches!(source, None | Some(ValueSource::DefaultValue));
         remember(&command, &matches);
         Ok(command)
     });
@@ -262,6 +288,11 @@ fn remember(command: &Command, matches: &clap::ArgMatches) {
 
 async fn dispatch(command: Command) -> Exit {
     let common = command.common;
+    if command.verb.asks_the_daemon()
+        && let Err(exit) = client::Daemon::is_named_well(&common)
+    {
+        return exit;
+    }
     match command.verb {
         Verb::Run(run) => run::run(&common, &run).await,
         Verb::CheckConfig(check) => check::check(&common, &check).await,

@@ -110,6 +110,7 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
     add("first cause", status.cause.clone());
     add("last success", status.last_success_at.map(time));
     add("turned back", status.turned_back.clone());
+    add("tries again", status.tries_again.clone());
     add("next look", status.next_look.map(time));
     add("last seen", status.checked_at.map(time));
     add("halted", status.halt.as_ref().map(|halt| format!("{} ({})", halt.reason, halt.code)));

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::ask::say;
 use super::client::Daemon;
-use super::{Common, Exit, fail, show};
+use super::{Common, Exit, again, fail, show};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{History, WishRequest};
 use crate::daemon::report::{CredentialStatus, Status};
@@ -192,8 +192,9 @@ fn bereft(asked: &WishRequest) -> String {
 }
 
 /// Says that the way back is over, which nobody has to ask for.
-pub(super) fn back_already(common: &Common, asked: &WishRequest) -> Exit {
+pub(super) async fn back_already(common: &Common, daemon: &Daemon, asked: &WishRequest) -> Exit {
     say(common, &format!("the way back is over, and nothing is asked: {}", End::Old.sentence(asked)));
+    again::tell(common, daemon, &asked.credential).await;
     End::Old.exit(&asked.wish)
 }
 
@@ -234,7 +235,11 @@ async fn look_on(daemon: &Daemon, screen: &mut Screen<'_>) -> Exit {
         for entry in entries {
             screen.event(&entry);
             if let Some(end) = End::of(&entry, &screen.past) {
-                return screen.end(end);
+                let exit = screen.end(end);
+                if end == End::Old {
+                    again::tell(screen.common, daemon, credential).await;
+                }
+                return exit;
             }
         }
         match daemon.get_again::<Status>("/v1/status", &then).await {

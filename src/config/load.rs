@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::assemble;
 use super::check::{self, Gaps};
 use super::daemon::{self, Daemon};
-use super::document::{self, Node};
+use super::document::{self, Node, Raw};
 use super::environment::{self, Environment};
 use super::keys;
 use super::problem::{Problem, Severity, Site};
@@ -48,12 +48,28 @@ pub fn load_daemon(path: &Path, environment: &Environment) -> Result<Daemon, Vec
     if is_wrong { Err(problems) } else { Ok(daemon) }
 }
 
-/// The control socket, as far as the daemon's part can be read; the default where it cannot, and whether it could. For
-/// commands, which need no more than that.
-pub fn control_socket(path: &Path, environment: &Environment) -> (PathBuf, bool) {
+/// The control socket, as far as the daemon's part can be read; the default where it cannot, and why it could not. For
+/// commands, which need no more than that: what else is wrong with a daemon's file is not in their way.
+pub fn control_socket(path: &Path, environment: &Environment) -> (PathBuf, Option<Problem>) {
     let mut problems = Vec::new();
     let socket = daemon(path, environment, &mut problems).0.control_socket;
-    (socket, problems.iter().all(|problem| problem.severity != Severity::Error))
+    if problems.iter().all(|problem| problem.severity != Severity::Error) {
+        return (socket, None);
+    }
+    let look = Look { environment, folder: folder(path), file_stem: None, allow_http: true };
+    let Some(document) = document(path, &mut Vec::new()) else { return (socket, first_error(problems)) };
+    let merged = environment::merge(document.clone(), environment);
+    let section = reader::read(keys::DAEMON, &merged, &look, &mut Vec::new());
+    let Raw::Table(table) = &document.raw else { return (socket, first_error(problems)) };
+    let is_known = |name: &String| keys::DAEMON.iter().any(|key| key.name == name);
+    if !section.has("version") || !table.keys().all(is_known) {
+        return (socket, first_error(problems));
+    }
+    (section.path("control-socket").unwrap_or(socket), None)
+}
+
+fn first_error(problems: Vec<Problem>) -> Option<Problem> {
+    problems.into_iter().find(|problem| problem.severity == Severity::Error)
 }
 
 /// The daemon's part, and where the rules of the fleet stand in it. What of it cannot be read is not held against the

@@ -88,6 +88,17 @@ impl Difference {
     }
 }
 
+/// The tenants that log in somewhere otherwise than before: as somebody else, with another secret, or elsewhere.
+pub fn other_logins(old: &Config, new: &Config) -> BTreeSet<TenantId> {
+    let logins = |tenant: &Tenant| {
+        let dataspace = tenant.dataspace.as_ref().map(|section| section.key.clone());
+        (tenant.cloud_foundry.clone(), tenant.service_manager.clone(), dataspace)
+    };
+    let known: BTreeMap<&TenantId, &Tenant> = old.tenants.iter().map(|tenant| (&tenant.id, tenant)).collect();
+    let is_other = |tenant: &&Tenant| known.get(&tenant.id).is_some_and(|old| logins(old) != logins(tenant));
+    new.tenants.iter().filter(is_other).map(|tenant| tenant.id.clone()).collect()
+}
+
 /// What changes from `old` to `new`, by value: comments and order do not count.
 pub fn difference(old: &Config, new: &Config) -> Difference {
     let by_id = |config: &'_ Config| -> BTreeSet<TenantId> {

@@ -132,6 +132,13 @@ impl fmt::Display for Problem {
     }
 }
 
+/// The warnings among `problems` in one line: beside errors they only hide what is in the way.
+pub fn warnings_counted(problems: &[Problem]) -> Option<String> {
+    let many = problems.iter().filter(|problem| problem.severity == Severity::Warning).count();
+    let words = if many == 1 { "warning" } else { "warnings" };
+    (many > 0).then(|| format!("… and {many} {words}: `rekeyd check-config`"))
+}
+
 /// Text from outside as it may stand in a message: one line, not long.
 pub(super) fn shown(text: &str) -> String {
     const LIMIT: usize = 48;
@@ -144,7 +151,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// A duration as people write it. `humantime` alone would turn 30 days into months of 30.44.
-pub(super) fn lasting(span: Duration) -> String {
+pub fn lasting(span: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(24 * 3600, "days"), (3600, "h"), (60, "min"), (1, "s")];
     let mut rest = span.as_secs();
     let mut parts = Vec::new();

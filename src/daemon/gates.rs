@@ -56,9 +56,8 @@ fn opener(gate: &str, credential: &CredentialId) -> Option<String> {
         "maintenance window" => {
             format!("`rekeyd rotate {credential} --reason exposed` passes it, where keys are exposed")
         }
-        "share" => "`rekeyd status` shows how far each of them is".to_owned(),
+        "share" | "at once" => "`rekeyd status` shows how far each of them is".to_owned(),
         "fuse" => format!("`rekeyd rotate {credential} --i-mean-it` passes it"),
-        "at once" => "`rekeyd status` shows how far each of them is".to_owned(),
         _ => return None,
     })
 }

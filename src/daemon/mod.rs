@@ -311,8 +311,7 @@ impl Daemon {
 
     fn dump(&self) {
         info!("{}", self.summary());
-        for view in self.engine.views() {
-            let status = report::CredentialStatus::of(&view, self.clock.now());
+        for status in self.statuses() {
             let reason = status.reason.unwrap_or_default();
             info!("`{}`: {}, evidence {}, {reason}", status.credential, status.phase, status.evidence);
         }

@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 use super::{Daemon, assembly, environment, notify};
 use crate::config;
 use crate::config::load::load;
+use crate::config::problem::{Problem, Severity, warnings_counted};
 use crate::domain::stage::Phase;
 
 /// Says READY when it goes, on every way out of a reload: systemd waits for it, also when who asked has hung up.
@@ -16,6 +17,13 @@ impl Drop for Answer<'_> {
     fn drop(&mut self) {
         notify::ready(&self.0.summary());
     }
+}
+
+/// What is in the way of a reload.
+fn in_words(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let lines = errors.map(ToString::to_string).chain(warnings_counted(problems));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Daemon {
@@ -39,10 +47,8 @@ impl Daemon {
     async fn reload_now(&self) -> Result<(), String> {
         let path = self.options.config.clone();
         let loading = tokio::task::spawn_blocking(move || load(&path, &environment()));
-        let loaded = loading
-            .await
-            .map_err(|problem| problem.to_string())?
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        let loaded =
+            loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| in_words(&problems))?;
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
@@ -74,7 +80,25 @@ impl Daemon {
             std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
         let new = self.config.lock().expect("no holder of the lock panics");
         let difference = assembly::in_words(&config::difference(&old, &new));
+        self.engine.wake_refused(&config::other_logins(&old, &new));
         info!(event = "reloaded", "the configuration is reloaded: {difference}");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::problem::Site;
+
+    #[test]
+    fn an_error_is_not_buried_among_warnings() {
+        let site = Site::Whole(std::path::Path::new("a.toml").into());
+        let warning = |found: &str| Problem::warning(&site, "", found);
+        let problems = [warning("odd"), Problem::error(&site, "", "wrong"), warning("odder")];
+        let expected = "a.toml: error: wrong\n… and 2 warnings: `rekeyd check-config`";
+        assert_eq!(in_words(&problems), expected);
+        assert_eq!(in_words(&problems[..2]).lines().last(), Some("… and 1 warning: `rekeyd check-config`"));
+        assert_eq!(in_words(&problems[1..2]), "a.toml: error: wrong");
     }
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet_status::FleetStatus;
 use super::gates::GateStatus;
+use crate::config::problem::lasting;
 use crate::domain::names::{CredentialId, Role};
 use crate::domain::observation::Seen;
-use crate::domain::plan::{NextLook, Step, rotation_due};
+use crate::domain::plan::{Again, NextLook, Step, again, rotation_due};
 use crate::domain::proof::required_grade;
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
@@ -117,11 +118,14 @@ pub struct CredentialStatus {
     pub cause: Option<String>,
     /// When the last rotation ended, and why it turned back where it did.
     pub last_ended_at: Option<Timestamp>,
-    /// Why the last rotation turned back.
+    /// Why the rotation under way turned back, or the last one did.
     pub turned_back: Option<String>,
     /// Why a person asked for a rotation that has not begun.
     #[serde(default)]
     pub asked: Option<String>,
+    /// When a rotation that turned back is tried again by itself, since it is still due; in words.
+    #[serde(default)]
+    pub tries_again: Option<String>,
     /// When the last rotation succeeded.
     pub last_success_at: Option<Timestamp>,
 }
@@ -134,7 +138,7 @@ impl Status {
             daemon: env!("CARGO_PKG_VERSION").to_owned(),
             at: now,
             fleet: FleetStatus::of(engine, now),
-            credentials: engine.views().iter().map(|view| CredentialStatus::of(view, now)).collect(),
+            credentials: engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect(),
         }
     }
 }
@@ -175,6 +179,7 @@ impl CredentialStatus {
             last_ended_at: None,
             turned_back: None,
             asked: None,
+            tries_again: None,
             last_success_at: None,
         };
         if let Some(record) = &view.record {
@@ -223,7 +228,9 @@ impl CredentialStatus {
         self.failures = record.trouble.failures;
         self.cause = record.trouble.first.as_ref().map(|failure| failure.cause.clone());
         self.last_ended_at = record.outcome.as_ref().map(|outcome| outcome.at);
-        self.turned_back = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.clone());
+        let last = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.as_ref());
+        self.turned_back = record.turned_back.as_ref().or(record.restore.as_ref()).or(last).cloned();
+        self.tries_again = again(&view.policy, record, now).map(|again| in_words(again, record));
         self.asked = record.asked.as_ref().map(|asked| asked.reason.clone());
         self.last_success_at = record.succeeded_at;
     }
@@ -296,6 +303,18 @@ impl PlanStatus {
                 .collect(),
         }
     }
+}
+
+/// When it is tried again, and what stops that.
+fn in_words(again: Again, record: &Record) -> String {
+    let when = match again {
+        Again::At(at) => at.format("%Y-%m-%d %H:%M UTC").to_string(),
+        Again::After(rest) => {
+            let rest = lasting(rest);
+            format!("{rest} after the old keys are back and the fresh ones gone")
+        }
+    };
+    format!("by itself {when}, since it is still due; `rekeyd hold {}` stops that", record.credential)
 }
 
 /// A step in words, as something that would be done.

@@ -40,7 +40,7 @@ impl Daemon {
     /// Every credential, as it stands.
     pub(super) fn statuses(&self) -> Vec<CredentialStatus> {
         let now = self.clock.now();
-        self.engine.views().iter().map(|view| CredentialStatus::of(view, now)).collect()
+        self.engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect()
     }
 }
 

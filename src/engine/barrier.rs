@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{Engine, Unit};
+use crate::domain::fleet::halt_gate;
 use crate::domain::names::CredentialId;
 use crate::domain::observation::Seen;
 use crate::domain::plan::{self, NextLook, Plan, Reason, Step};
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
+use crate::domain::view::View;
 use crate::domain::{Timestamp, after};
 
 impl Engine {
@@ -30,6 +32,21 @@ impl Engine {
         gates.extend(self.fleet_gates(&unit, &record, now));
         gates.retain(|gate| !gate.open);
         gates
+    }
+
+    /// Every credential as it was last seen. Who was turned away before the fleet halted is not told of the gate of then.
+    pub fn views_by_now(&self) -> Vec<View> {
+        let (mut views, fleet, now) = (self.views(), self.fleet().fleet, self.clock.now());
+        if fleet.halt.is_none() {
+            return views;
+        }
+        for view in &mut views {
+            let waits = view.reason.as_ref().is_some_and(|reason| reason.code == "fleet");
+            if let Some(record) = view.record.as_ref().filter(|_| waits) {
+                view.reason = Some(turned_away(record, &[halt_gate(&fleet)], true, now).reason);
+            }
+        }
+        views
     }
 
     /// What the fleet would make of a plan, without asking for anything.

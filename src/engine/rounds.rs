@@ -1,5 +1,6 @@
 //! What wakes the walkers, and what waits for them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use super::desk::Desk;
 use crate::domain::event::Trigger;
 use crate::domain::event::Wish;
 use crate::domain::fleet::Pass;
-use crate::domain::names::CredentialId;
-use crate::domain::plan::rotation_due;
+use crate::domain::names::{CredentialId, TenantId};
+use crate::domain::plan::{LOGIN_REFUSED, rotation_due};
 use crate::domain::view::View;
 use crate::domain::{Timestamp, after, between};
 
@@ -61,6 +62,22 @@ impl Engine {
         self.wake_where(false, |desk| {
             desk.read(|view| view.reason.as_ref().is_some_and(|reason| reason.code == "fleet"))
         })
+    }
+
+    /// Wakes those of `tenants` that rest because a login was refused: another one is configured now. What waits between two
+    /// attempts at a login that is still the same waits on.
+    pub fn wake_refused(self: &Arc<Self>, tenants: &BTreeSet<TenantId>) -> Woken {
+        let fails = |view: &View| {
+            let trouble = view.record.as_ref().and_then(|record| record.trouble.last.as_ref());
+            trouble.is_some_and(|failure| failure.class.is_login())
+        };
+        let is_unseen = |view: &View| view.reason.as_ref().is_some_and(|reason| reason.code == LOGIN_REFUSED);
+        let is_one = |view: &View| tenants.contains(&view.credential.tenant);
+        // Who failed at a step waits by its journal; who could not see only looks later.
+        let pushed = self.wake_where(true, |desk| desk.read(|view| is_one(view) && fails(view)));
+        let woken =
+            self.wake_where(false, |desk| desk.read(|view| is_one(view) && !fails(view) && is_unseen(view)));
+        Woken { walkers: pushed.walkers + woken.walkers }
     }
 
     /// Walks, and survives a defect: a panic ends this walk, not the daemon.

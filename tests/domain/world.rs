@@ -321,7 +321,7 @@ impl World {
             "pause" => "pause",
             "no-room" => "room",
             "in-place" => "in place",
-            "cannot-see" => "issuer",
+            "cannot-see" | "login-refused" => "issuer",
             _ => "",
         };
         if matches!(plan.step, Step::Begin { .. }) {

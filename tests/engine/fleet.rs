@@ -141,7 +141,6 @@ async fn the_canary_soaks_before_the_next_begins_and_all_are_rotated() {
     assert_eq!(admitted, 6);
 }
 
-/// Walks until a person can put back what the canary's rotation delivered, and asks for it. Answers which it is.
 /// The gate of this name before `id`, as `explain` shows it.
 async fn gate(engine: &Arc<Engine>, id: &CredentialId, name: &str) -> Gate {
     let gates = engine.peek_at(id).await.unwrap().gates;
@@ -176,7 +175,8 @@ async fn who_waits_is_told_for_whom_and_how_a_hold_that_is_in_the_way_is_lifted(
     assert_eq!(remedies, [(canary.clone(), true)]);
 }
 
-async fn until_the_canary_is_put_back(fleet: &Fleet, engine: &Arc<Engine>) -> CredentialId {
+/// Walks until a person can put back what the canary's rotation delivered, and asks for it. Answers which it is.
+pub(crate) async fn until_the_canary_is_put_back(fleet: &Fleet, engine: &Arc<Engine>) -> CredentialId {
     let canary = fleet.until_begun(engine, 1).await.remove(0);
     for _ in 0..200 {
         if engine.wish(&canary, Wish::Restore { reason: "partners complain".to_owned() }).await.is_ok() {

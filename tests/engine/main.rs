@@ -4,6 +4,7 @@
 mod calls;
 mod fleet;
 mod outage;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -87,6 +88,8 @@ pub(crate) struct Outside {
     pub(crate) outage: Arc<Mutex<Option<Class>>>,
     /// Nothing can be created.
     pub(crate) stuck: AtomicBool,
+    /// Nothing can be created with this login.
+    pub(crate) refuses_to_create: Mutex<bool>,
     /// The content cannot be seen.
     pub(crate) hidden: AtomicBool,
     /// When a list was asked for.
@@ -149,6 +152,9 @@ impl Issuer for Outside {
         self.out()?;
         if self.stuck.load(Ordering::SeqCst) {
             return Err(Failure::new(Class::ServerError, "the broker is out"));
+        }
+        if *self.refuses_to_create.lock().unwrap() {
+            return Err(Failure::new(Class::Unauthorized, "the login is refused"));
         }
         self.called("create").await;
         self.created.lock().unwrap().push(name.clone());

@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load};
 use crate::daemon::assembly;
 use crate::daemon::report::{CredentialStatus, Status};
+use crate::domain::plan::LOGIN_REFUSED;
 use crate::domain::{CLOCK_TOLERANCE, after};
 use crate::http::local::LocalError;
 use crate::journal::sqlite::SqliteJournal;
@@ -156,8 +157,23 @@ pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
             "restart it, which changes nothing else; where systemd runs it: `systemctl restart rekeyd`",
         )
     });
+    findings.extend(login(&status.credentials));
     let waiting = status.credentials.iter().filter(|status| status.needs_person()).count();
     findings.push(person(waiting, &status.credentials, status.fleet.halt.is_some()));
+}
+
+/// The logins at the issuers that are refused, which no rotation goes on without.
+fn login(credentials: &[CredentialStatus]) -> Option<Finding> {
+    let mut refused = credentials.iter().filter(|status| status.code.as_deref() == Some(LOGIN_REFUSED));
+    let first = refused.next()?;
+    let more = match refused.count() {
+        0 => String::new(),
+        more => format!(" and of {more} more"),
+    };
+    let why = first.reason.as_deref().unwrap_or_default();
+    let finding =
+        Finding::new("login", Verdict::Fault, format!("that of `{}`{more}: {why}", first.credential));
+    Some(finding.advice(first.person.clone().unwrap_or_default()))
 }
 
 fn person(waiting: usize, credentials: &[CredentialStatus], fleet: bool) -> Finding {
@@ -171,4 +187,25 @@ fn person(waiting: usize, credentials: &[CredentialStatus], fleet: bool) -> Find
         if fleet { ", and the fleet is halted" } else { "" }
     );
     Finding::new(WHAT, Verdict::Fault, seen).advice("`rekeyd status` shows what each of them needs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_login_is_a_fault_with_the_next_command() {
+        let status = |id: &str, code: &str| {
+            let document = serde_json::json!({
+                "credential": id, "phase": "settled", "stage": "settled", "in_use": {}, "others": {}, "evidence": 4,
+                "evidence_required": 4, "failures": 0, "code": code, "reason": "it said 401", "person": "`rekeyd reload`",
+            });
+            serde_json::from_value::<CredentialStatus>(document).unwrap()
+        };
+        assert_eq!(login(&[status("acme/dataplane", "not-due")]), None);
+        let all = ["acme/dataplane", "beta/dataplane"].map(|id| status(id, LOGIN_REFUSED));
+        let expected =
+            Finding::new("login", Verdict::Fault, "that of `acme/dataplane` and of 1 more: it said 401");
+        assert_eq!(login(&all), Some(expected.advice("`rekeyd reload`")));
+    }
 }

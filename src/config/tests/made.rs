@@ -6,9 +6,9 @@ use chrono::{TimeZone, Utc};
 
 use super::{Edit, SERVICE_KEY, World, loaded};
 use crate::config::daemon::Usr1;
-use crate::config::difference;
 use crate::config::schedule::Schedule;
 use crate::config::tenant::Place;
+use crate::config::{difference, other_logins};
 use crate::domain::names::Role;
 use crate::domain::observation::Verdict;
 
@@ -119,6 +119,20 @@ fn a_difference_is_by_value() {
     let renamed = after(Edit::Tenant("id = \"acme\"", "id = \"zeta\""));
     assert_eq!((renamed.added.len(), renamed.removed.len(), renamed.changed.len()), (1, 1, 0));
     assert!(after(Edit::Daemon("\"one\"", "\"two\"")).daemon);
+}
+
+#[test]
+fn another_login_is_told_from_another_wish() {
+    let others = |edit: Edit| {
+        let mut world = World::new(&[]);
+        let old = world.load().expect("it loads").config;
+        world.edit(edit);
+        other_logins(&old, &world.load().expect("it loads").config).len()
+    };
+    assert_eq!(others(Edit::File("password", "Another", 0o600)), 1);
+    assert_eq!(others(Edit::Tenant("user = \"robot\"", "user = \"robot2\"")), 1);
+    assert_eq!(others(Edit::Tenant("lead = \"30 days\"", "lead = \"40 days\"")), 0);
+    assert_eq!(others(Edit::File("dsi.json", SERVICE_KEY, 0o600)), 0);
 }
 
 #[test]

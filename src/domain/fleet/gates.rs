@@ -57,7 +57,7 @@ pub fn admit(
 /// Every gate before a rotation begins.
 pub fn gates(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Vec<Gate> {
     vec![
-        halt(fleet),
+        halt_gate(fleet),
         window(candidate, now),
         staging(rules, fleet, candidate, now),
         fuse(rules, fleet, candidate, now),
@@ -87,7 +87,8 @@ fn on_their_way(rotations: usize) -> String {
     }
 }
 
-fn halt(fleet: &Fleet) -> Gate {
+/// The gate that stops everybody.
+pub fn halt_gate(fleet: &Fleet) -> Gate {
     let why = fleet.halt.as_ref().map_or_else(
         || "the fleet is not halted".to_owned(),
         |(reason, _)| format!("the fleet is halted: {reason}"),

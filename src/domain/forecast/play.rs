@@ -12,6 +12,7 @@ use crate::domain::evidence::{Basis, Evidence, Grade};
 use crate::domain::fleet::{Candidate, Fleet, FleetEvent, Pass, Rules, admit};
 use crate::domain::names::{CredentialId, RotationId};
 use crate::domain::observation::Observation;
+use crate::domain::plan::pause;
 use crate::domain::proof::Gate;
 use crate::domain::{Timestamp, after, before};
 
@@ -171,15 +172,24 @@ impl<'a> Play<'a> {
         let held = member.record.and_then(|record| record.hold.as_ref()?.until);
         let due = if asked { Some(self.now) } else { due };
         let Some(due) = due.map(|due| due.max(self.now).max(held.unwrap_or(self.now))) else { return };
-        // Who is asked for a rotation looks at once; else the schedule wakes it.
-        let at = if asked && due == self.now {
+        let paused = self.paused(of);
+        // Who is asked for a rotation, or rests after one that turned back, looks at once; else the schedule wakes it.
+        let at = if due == self.now && (asked || paused.is_some()) {
             Some(due)
         } else {
             (member.tick)(before(due, Duration::from_secs(1)))
         };
+        let at = at.map(|at| paused.map_or(at, |until| at.max(until)));
         if let Some(at) = at {
             self.next.push(Reverse((at, What::Wakes, of)));
         }
+    }
+
+    /// Until when one rests whose last rotation turned back, unless it has begun again since.
+    fn paused(&self, of: usize) -> Option<Timestamp> {
+        let member = &self.members[of];
+        let record = member.record.filter(|_| !self.begun.contains(&of))?;
+        pause(member.policy, record, self.now).map(|(until, _)| until)
     }
 
     /// What a person asked for, unless that rotation was begun.

@@ -1,6 +1,6 @@
 //! Adopting: which keys are in use, where the journal does not know.
 
-use super::{NextLook, Plan};
+use super::{NextLook, Plan, refusal};
 use crate::domain::event::Event;
 use crate::domain::key::{KeySet, KeyState, Sighting, Sightings};
 use crate::domain::names::{CredentialId, KeyName, Role};
@@ -17,11 +17,7 @@ pub(super) fn adopt(policy: &Policy, observation: &Observation, now: Timestamp) 
         }
         Seen::Unknown(failure) => {
             let at = backoff::retry_at(&policy.credential, failure, observation.blind.max(1), None, now);
-            return Plan::rest(
-                NextLook::At(at),
-                "cannot-see",
-                format!("the issuer could not be seen: {failure}"),
-            );
+            return refusal::unseen("the issuer", failure, at);
         }
     };
     if let Some(name) = lost_journal(policy, sightings) {

@@ -1,6 +1,8 @@
 //! What stands before a rotation of one credential begins, for people: the same conditions that [`super::settled`]
 //! plans by. The fleet has gates of its own beside them.
 
+use std::time::Duration;
+
 use super::settled::{full_instance, in_place_gate, keys_of, pause, rotation_due};
 use crate::domain::Timestamp;
 use crate::domain::key::Sightings;
@@ -8,6 +10,7 @@ use crate::domain::observation::{Seen, Status};
 use crate::domain::policy::Policy;
 use crate::domain::proof::Gate;
 use crate::domain::record::Record;
+use crate::domain::stage::{Course, Stage};
 
 fn gate(name: &'static str, open: bool, why: impl Into<String>, opens_at: Option<Timestamp>) -> Gate {
     Gate { name, open, why: why.into(), opens_at: opens_at.filter(|_| !open) }
@@ -63,7 +66,9 @@ fn hold(record: &Record, now: Timestamp) -> Gate {
 fn turned_back(policy: &Policy, record: &Record, now: Timestamp) -> Gate {
     match pause(policy, record, now) {
         Some((until, cause)) => {
-            gate("pause", false, format!("the last rotation turned back: {cause}"), Some(until))
+            let why =
+                format!("the last rotation turned back, and it rests before it is tried again: {cause}");
+            gate("pause", false, why, Some(until))
         }
         None => gate("pause", true, "no rotation turned back just now", None),
     }
@@ -77,4 +82,32 @@ fn room(policy: &Policy, record: &Record, sightings: &Sightings) -> Gate {
         return gate("room", false, format!("the instance of `{role}` has {count} of {limit} keys"), None);
     }
     gate("room", most < limit, format!("{most} of {limit} keys per role exist"), None)
+}
+
+/// When a rotation that turned back, or is on its way back, is tried again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// At this instant.
+    At(Timestamp),
+    /// After this rest, which begins once the old keys are back and the fresh ones gone.
+    After(Duration),
+}
+
+/// Whether a rotation that turned back is tried again though nobody asks for it, since it is still due. It rests for one
+/// soak per turn; after too many turns it halts instead.
+pub fn again(policy: &Policy, record: &Record, now: Timestamp) -> Option<Again> {
+    if record.halt.is_some() || record.hold.as_ref().is_some_and(|hold| hold.until.is_none()) {
+        return None;
+    }
+    let due = rotation_due(policy, record.stage.in_use()).ok().flatten()?;
+    let goes_back = record.turned_back.is_some()
+        || matches!(record.stage, Stage::Restoring { .. } | Stage::Soaking { course: Course::Back(_), .. });
+    if goes_back {
+        let turns = record.cycles + 1;
+        return (due <= now && turns < policy.limits.cycles).then(|| Again::After(policy.soak * turns));
+    }
+    if !matches!(record.stage, Stage::Settled { .. }) || record.cycles >= policy.limits.cycles {
+        return None;
+    }
+    pause(policy, record, now).map(|(until, _)| until).filter(|until| due <= *until).map(Again::At)
 }

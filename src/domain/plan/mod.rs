@@ -37,9 +37,9 @@ mod settled;
 mod sight;
 
 pub use adopting::adoption;
-pub use gates::begin_gates;
-pub use refusal::retry_at;
-pub use settled::{rotation_due, window_end};
+pub use gates::{Again, again, begin_gates};
+pub use refusal::{LOGIN_REFUSED, retry_at};
+pub use settled::{pause, rotation_due, window_end};
 
 use sight::Sight;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{NextLook, Plan, Step, settled, window_end};
+use super::{NextLook, Plan, Reason, Step, settled, window_end};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::halt::HaltReason;
@@ -12,6 +12,13 @@ use crate::domain::proof::pin_difference;
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
 use crate::domain::{CLOCK_TOLERANCE, Timestamp, after, backoff, before};
+
+/// The code of a rest because of a refused login.
+pub const LOGIN_REFUSED: &str = "login-refused";
+
+/// What a person does about a login of rekeyd's that is refused.
+pub(super) const MEND_LOGIN: &str = "mend the user or the secret that the tenant's file names (`rekeyd check-config --online` \
+    tries every login), then `rekeyd reload` has it tried at once";
 
 /// No failure is waited for longer. A later instant was written before the clock was set back.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -33,7 +40,13 @@ pub(super) fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Optio
     let cause = record.trouble.last.as_ref().map_or_else(String::new, |failure| failure.cause.clone());
     let step = record.trouble.step.as_deref().unwrap_or("step");
     let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));
-    Some(if by_hand(record) { plan.person(cause) } else { plan })
+    Some(if by_hand(record) {
+        plan.person(cause)
+    } else if login_refused(record) {
+        Plan { reason: Reason { code: LOGIN_REFUSED, ..plan.reason }, ..plan }.person(MEND_LOGIN)
+    } else {
+        plan
+    })
 }
 
 /// A key of ours that the journal does not know, unless a person has just said that the issuer is right.
@@ -89,6 +102,21 @@ pub(super) fn time_limit(policy: &Policy, record: &Record) -> Option<Timestamp> 
 pub(super) fn by_hand(record: &Record) -> bool {
     let not_found = record.trouble.last.as_ref().is_some_and(|failure| failure.class == Class::NotFound);
     not_found && matches!(record.stage, Stage::Creating { .. })
+}
+
+/// A rest because something could not be seen. A refused login is a person's to mend.
+pub(super) fn unseen(what: &str, failure: &Failure, at: Timestamp) -> Plan {
+    if !failure.class.is_login() {
+        return Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"));
+    }
+    let text = format!("{what} could not be seen, since the login is refused: {failure}");
+    Plan::rest(NextLook::At(at), LOGIN_REFUSED, text).person(MEND_LOGIN)
+}
+
+/// Whether the login at the issuer is refused. At the consumer, and where fresh keys are tried, the keys may be the cause.
+fn login_refused(record: &Record) -> bool {
+    let is_of_the_issuer = matches!(record.trouble.step.as_deref(), Some("create" | "delete"));
+    is_of_the_issuer && record.trouble.last.as_ref().is_some_and(|failure| failure.class.is_login())
 }
 
 /// When a step that failed is tried again.

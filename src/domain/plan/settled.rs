@@ -220,11 +220,14 @@ fn pause_after_turning_back(sight: &Sight<'_>) -> Option<Plan> {
         return Some(Plan::halt(HaltReason::CyclesExhausted { cycles: record.cycles, cause }));
     }
     let (until, _) = pause(sight.policy, record, sight.now)?;
-    Some(Plan::rest(NextLook::At(until), "pause", format!("the last rotation turned back: {cause}")))
+    let stamp = until.format("%Y-%m-%d %H:%M UTC");
+    let text =
+        format!("the last rotation turned back: {cause}; still due, it is tried again by itself {stamp}");
+    Some(Plan::rest(NextLook::At(until), "pause", text))
 }
 
 /// Until when a rotation that turned back rests, and why it did, where that is so and nobody asks.
-pub(super) fn pause(policy: &Policy, record: &Record, now: Timestamp) -> Option<(Timestamp, String)> {
+pub fn pause(policy: &Policy, record: &Record, now: Timestamp) -> Option<(Timestamp, String)> {
     let why = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.clone());
     let cause = why.filter(|_| record.cycles > 0)?;
     let until = after(record.entered_at, policy.soak * record.cycles);

@@ -67,7 +67,7 @@ impl Sight<'_> {
             refusal::time_limit(self.policy, self.record),
             self.now,
         );
-        Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"))
+        refusal::unseen(what, failure, at)
     }
 
     /// Too many refused attempts at the step in trouble.
