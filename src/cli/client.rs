@@ -43,9 +43,10 @@ impl Daemon {
         let (_, unread) = control_socket(&common.config, &crate::daemon::environment());
         let Some(problem) = unread else { return Ok(()) };
         let text = format!(
-            "`{}` is not the configuration of a daemon, so nobody was asked: {problem}; name the daemon's own file with `--config`, \
+            "`{}` is not the configuration of a daemon, so nobody was asked: {}; name the daemon's own file with `--config`, \
              or its socket with `--socket`; `rekeyd check-config` names every problem",
-            common.config.display()
+            common.config.display(),
+            problem.found
         );
         Err(fail(Exit::Config, &text))
     }

@@ -31,7 +31,7 @@ pub(super) async fn forecast(common: &Common, asked: &Forecasting) -> Exit {
         // The colon and the plus sign of an offset would have to be escaped; `Z` has none.
         daemon.get::<Forecast>(&format!("/v1/forecast?until={}", until.format("%Y-%m-%dT%H:%M:%SZ"))).await
     } else {
-        offline::forecast(common, until).await
+        offline::forecast(common, &asked.which, until).await
     };
     let mut forecast = match forecast {
         Ok(forecast) => forecast,

@@ -7,13 +7,14 @@ use super::client::Daemon as Client;
 use super::{Common, Exit, Which, check, fail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Daemon;
+use crate::config::load::load_daemon;
 use crate::daemon::assembly::{self, Assembly};
 use crate::daemon::probing::Probing;
 use crate::daemon::report::{PlanStatus, Status};
 use crate::domain::Timestamp;
 use crate::domain::event::Entry;
 use crate::domain::forecast::Forecast;
-use crate::domain::names::CredentialId;
+use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::view::View;
 use crate::engine::{Engine, Settings};
 use crate::http::local::LocalError;
@@ -123,9 +124,15 @@ pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>
     Ok(probed)
 }
 
-pub(super) async fn forecast(common: &Common, until: Timestamp) -> Result<Forecast, Exit> {
+pub(super) async fn forecast(common: &Common, which: &Which, until: Timestamp) -> Result<Forecast, Exit> {
     let engine = engine(common).await?;
     notice(common).await;
+    // Where no daemon has looked yet, this looks itself.
+    let unknown =
+        engine.views().into_iter().filter(|view| view.record.is_none() && which.matches(&view.credential));
+    for view in unknown {
+        engine.presume(&view.credential).await;
+    }
     Ok(engine.forecast(until))
 }
 
@@ -135,6 +142,17 @@ pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, E
     let entries = entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))?;
     notice(common).await;
     Ok(entries)
+}
+
+/// What the journal tells of `tenant`; nothing where it cannot be read.
+pub(super) async fn told_of(common: &Common, tenant: &TenantId) -> Vec<Entry> {
+    let Ok(daemon) = load_daemon(&common.config, &crate::daemon::environment()) else { return Vec::new() };
+    let path = assembly::journal_path(&daemon);
+    let Some(journal) = path.exists().then(|| SqliteJournal::open_read_only(&path)) else {
+        return Vec::new();
+    };
+    let Ok(journal) = journal else { return Vec::new() };
+    journal.read(Some(tenant), 0).await.unwrap_or_default()
 }
 
 pub(super) async fn verify(common: &Common) -> Result<u64, Exit> {

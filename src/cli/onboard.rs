@@ -1,13 +1,12 @@
 //! `register` and `provision`: the calls with which a connector begins.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Common, Exit, Which, check, fail, tell};
+use super::{Common, Exit, Which, check, confirm, fail, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::config::tenant::Tenant;
 use crate::consumer::dataspace::Dataspace;
@@ -57,11 +56,11 @@ struct Place {
     poll: Duration,
 }
 
-fn place(common: &Common, name: &str) -> Result<Place, Exit> {
+async fn place(common: &Common, name: &str) -> Result<Place, Exit> {
     let config = check::load(common)?.config;
     let Some(tenant) = config.tenants.iter().find(|tenant| tenant.id.as_str() == name) else {
         let which = Which { which: Some(name.to_owned()) };
-        return Err(tell::none_of(&which, &assembly::credentials(&config)));
+        return Err(tell::none_of(common, &which, &assembly::credentials(&config)).await);
     };
     if tenant.dataspace.is_none() {
         let text = format!(
@@ -82,7 +81,7 @@ fn place(common: &Common, name: &str) -> Result<Place, Exit> {
 }
 
 pub(super) async fn register(common: &Common, asked: &Register) -> Exit {
-    let place = match place(common, &asked.tenant) {
+    let place = match place(common, &asked.tenant).await {
         Ok(place) => place,
         Err(exit) => return exit,
     };
@@ -98,7 +97,7 @@ pub(super) async fn register(common: &Common, asked: &Register) -> Exit {
     if !common.quiet && !common.json {
         println!("POST {to}\n{shown}");
     }
-    if !asked.yes && !confirmed() {
+    if !asked.yes && !confirm::asked("Send it? [y/N] ", &["y", "Y", "yes"]) {
         return fail(Exit::Usage, "nothing was sent: answer `y` on a terminal, or say `--yes`");
     }
     match place.dataspace.register(registration).await {
@@ -117,21 +116,8 @@ pub(super) async fn register(common: &Common, asked: &Register) -> Exit {
     }
 }
 
-/// Whether a person on a terminal says yes.
-fn confirmed() -> bool {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return false;
-    }
-    std::eprint!("Send it? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = stdin.lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-}
-
 pub(super) async fn provision(common: &Common, asked: &Provision) -> Exit {
-    let place = match place(common, &asked.tenant) {
+    let place = match place(common, &asked.tenant).await {
         Ok(place) => place,
         Err(exit) => return exit,
     };

@@ -135,6 +135,7 @@ pub(super) fn plan(plan: &PlanStatus) -> String {
         ("step", format!("{}: {}", plan.step, plan.what)),
         ("because", format!("{} ({})", plan.reason, plan.code)),
     ];
+    lines.extend(plan.then.clone().map(|then| ("then", then)));
     lines.extend(behind(plan).map(|gate| ("waits for", format!("{}: {}", gate.name, gate.sentence()))));
     lines.extend(plan.next_look.map(|at| ("next look", time(at))));
     lines.extend(plan.person.clone().map(|what| ("what to do", what)));
@@ -196,6 +197,7 @@ mod tests {
             what: "nothing".to_owned(),
             code: "fleet".to_owned(),
             reason: "due".to_owned(),
+            then: None,
             person: None,
             next_look: None,
             gates: vec![

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Daemon;
-use super::{Common, Exit, Which, check, fail, offline, rules, show};
+use super::{Common, Exit, Which, check, fail, offline, removed, rules, show};
 use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::daemon::report::{PlanStatus, Status};
@@ -55,7 +55,7 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
     let known: Vec<_> = status.credentials.iter().map(|status| status.credential.clone()).collect();
     status.credentials.retain(|status| which.matches(&status.credential));
     if status.credentials.is_empty() {
-        return none_of(which, &known);
+        return none_of(common, which, &known).await;
     }
     if common.json {
         println!("{}", serde_json::to_string_pretty(&status).expect("a status is plain data"));
@@ -79,12 +79,15 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
 }
 
 /// Says that `which` means none of `known`, or that there is none at all.
-pub(super) fn none_of(which: &Which, known: &[CredentialId]) -> Exit {
+pub(super) async fn none_of(common: &Common, which: &Which, known: &[CredentialId]) -> Exit {
     let Some(name) = which.which.as_deref().filter(|_| !known.is_empty()) else {
         let text = "no credential is configured, so nothing will be rotated: put a tenant into `tenants.d`, \
                     and `rekeyd check-config` reads it";
         return fail(Exit::Config, text);
     };
+    if removed::is_in_the_journal(common, name).await {
+        return fail(Exit::Usage, &spelling::removed(name));
+    }
     fail(Exit::Usage, &spelling::no_such(name, known))
 }
 
@@ -97,7 +100,7 @@ pub(super) async fn standing(common: &Common) -> Result<Status, Exit> {
 /// Says that `which` means nothing; the daemon or the configuration knows who may have been meant.
 pub(super) async fn nothing(common: &Common, which: &Which) -> Exit {
     match known(common).await {
-        Ok(known) => none_of(which, &known),
+        Ok(known) => none_of(common, which, &known).await,
         Err(exit) => exit,
     }
 }
@@ -118,7 +121,7 @@ pub(super) async fn meant(common: &Common, which: &Which) -> Result<(), Exit> {
         return Ok(());
     }
     let known = known(common).await?;
-    if known.iter().any(|id| which.matches(id)) { Ok(()) } else { Err(none_of(which, &known)) }
+    if known.iter().any(|id| which.matches(id)) { Ok(()) } else { Err(none_of(common, which, &known).await) }
 }
 
 async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
@@ -159,7 +162,9 @@ pub(super) async fn explain(common: &Common, one: &One) -> Exit {
             (true, _) => {
                 println!("\nno gate is ahead of the next step; the next ones stand before a deletion");
             }
-            (false, "settled") => print!("\nbefore a rotation begins:\n{}", show::gates(&plan.gates)),
+            (false, "settled" | "unknown") => {
+                print!("\nbefore a rotation begins:\n{}", show::gates(&plan.gates));
+            }
             (false, _) => print!("\nbefore the next deletion:\n{}", show::gates(&plan.gates)),
         }
     }
@@ -244,8 +249,8 @@ pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
     };
     let Ok(views) = offline::views(common).await else { return Exit::Unknown };
     let Some(view) = views.iter().find(|view| view.credential == id) else {
-        let known = views.iter().map(|view| &view.credential);
-        return fail(Exit::Usage, &spelling::no_such(&id.to_string(), known));
+        let known: Vec<CredentialId> = views.iter().map(|view| view.credential.clone()).collect();
+        return none_of(common, &Which { which: Some(id.to_string()) }, &known).await;
     };
     let untold =
         |what: &str| fail(Exit::Unknown, &format!("{what}; `rekeyd explain {id}` says what is missing"));

@@ -62,6 +62,10 @@ pub fn control_socket(path: &Path, environment: &Environment) -> (PathBuf, Optio
     let section = reader::read(keys::DAEMON, &merged, &look, &mut Vec::new());
     let Raw::Table(table) = &document.raw else { return (socket, first_error(problems)) };
     let is_known = |name: &String| keys::DAEMON.iter().any(|key| key.name == name);
+    if table.contains_key("credential") {
+        let found = "this is the file of a tenant";
+        return (socket, Some(Problem::error(&Site::Whole(path.into()), "", found)));
+    }
     if !section.has("version") || !table.keys().all(is_known) {
         return (socket, first_error(problems));
     }

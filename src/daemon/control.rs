@@ -108,14 +108,18 @@ impl Which {
 }
 
 /// What is known of a credential, where there is one of that name.
-fn about<T: Serialize>(daemon: &Daemon, id: &CredentialId, document: Option<T>) -> Response {
+async fn about<T: Serialize>(daemon: &Daemon, id: &CredentialId, document: Option<T>) -> Response {
     match document {
         Some(document) => Json(document).into_response(),
-        None => refuse(StatusCode::NOT_FOUND, 2, no_such(daemon, id)),
+        None => refuse(StatusCode::NOT_FOUND, 2, no_such(daemon, id).await),
     }
 }
 
-fn no_such(daemon: &Daemon, id: &CredentialId) -> String {
+async fn no_such(daemon: &Daemon, id: &CredentialId) -> String {
+    let told = daemon.engine.journal().read(Some(&id.tenant), 0).await.unwrap_or_default();
+    if told.iter().any(|entry| entry.credential == *id) {
+        return spelling::removed(&id.to_string());
+    }
     let views = daemon.engine.views();
     spelling::no_such(&id.to_string(), views.iter().map(|view| &view.credential))
 }
@@ -126,7 +130,7 @@ async fn plan(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> 
         Err(refusal) => return *refusal,
     };
     let peek = daemon.engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek));
-    about(&daemon, &id, peek)
+    about(&daemon, &id, peek).await
 }
 
 async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) -> Response {
@@ -135,7 +139,7 @@ async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) ->
         Err(refusal) => return *refusal,
     };
     let probed = daemon.engine.probe(&id).await.map(|tried| Probing::of(&id, &tried));
-    about(&daemon, &id, probed)
+    about(&daemon, &id, probed).await
 }
 
 #[derive(Deserialize)]
@@ -183,14 +187,14 @@ async fn wish(
     }
     let rotates = matches!(wish, Wish::Rotate { .. });
     if let Err(error) = daemon.engine.wish(&credential, wish).await {
-        return answer(&daemon, Err(error));
+        return answer(&daemon, Err(error)).await;
     }
     let waits = if rotates { daemon.engine.barriers(&credential) } else { Vec::new() };
     let waits = waits.iter().map(|gate| GateStatus::of(gate, &credential)).collect();
     Json(Done { waits, ..Done::with(1) }).into_response()
 }
 
-fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
+async fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
     let error = match outcome {
         Ok(()) => return Json(Done::with(1)).into_response(),
         Err(error) => error,
@@ -205,7 +209,7 @@ fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {
         WishError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, 75),
     };
     let text = match &error {
-        WishError::NoSuch(id) => no_such(daemon, id),
+        WishError::NoSuch(id) => no_such(daemon, id).await,
         // The name of its stream in the journal is nobody's but ours.
         WishError::Refused { credential, why } if credential.is_fleet() => why.clone(),
         _ => error.to_string(),
@@ -219,7 +223,7 @@ async fn resume_fleet(
     Json(request): Json<ResumeFleet>,
 ) -> Response {
     info!(user = peer.user, "a command asks to resume the fleet: {}", request.reason);
-    answer(&daemon, daemon.engine.resume_fleet(&request.reason).await)
+    answer(&daemon, daemon.engine.resume_fleet(&request.reason).await).await
 }
 
 async fn rotate(

@@ -261,6 +261,9 @@ pub struct PlanStatus {
     pub code: String,
     /// Why.
     pub reason: String,
+    /// What would come once the keys in use are recognised, where they are not yet.
+    #[serde(default)]
+    pub then: Option<String>,
     /// What a person must do.
     pub person: Option<String>,
     /// When it is looked at again, where the step is to rest.
@@ -290,6 +293,10 @@ impl PlanStatus {
             what: describe(&peek.plan.step, peek.record.as_ref()),
             code: peek.plan.reason.code.to_owned(),
             reason: peek.plan.reason.text.clone(),
+            then: peek
+                .then
+                .as_ref()
+                .map(|then| format!("{}: {}", describe(&then.step, None), then.reason.text)),
             person: peek.plan.reason.person.clone(),
             next_look: match peek.plan.next_look {
                 NextLook::Now => None,

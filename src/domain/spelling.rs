@@ -31,9 +31,25 @@ pub fn no_such<'a>(word: &str, known: impl IntoIterator<Item = &'a CredentialId>
     format!("there is no {what} `{word}`{mark}{near} `rekeyd status` lists them")
 }
 
+/// Says that `word`, a tenant or `tenant/credential`, is in the journal and not configured, and what that means.
+pub fn removed(word: &str) -> String {
+    let what = if word.contains('/') { "credential" } else { "tenant" };
+    format!(
+        "the {what} `{word}` was removed from the configuration: its keys stay as they are and nobody rotates them; put its \
+         file back into `tenants.d` and `rekeyd reload` to go on with it; `rekeyd history {word}` shows what was done"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_was_removed_is_no_slip() {
+        let told = removed("acme/dataplane");
+        assert!(told.starts_with("the credential `acme/dataplane` was removed"), "{told}");
+        assert!(removed("acme").starts_with("the tenant `acme` was removed"));
+    }
 
     #[test]
     fn a_slip_is_understood_and_another_word_is_not() {

@@ -1,12 +1,16 @@
 //! A look without a step: what would happen now, and why.
 
+use std::sync::Arc;
+
 use super::desk::Hand;
 use super::look::look;
 use super::{Engine, Unit};
 use crate::domain::Timestamp;
+use crate::domain::event::{Entry, Event};
+use crate::domain::fold::fold;
 use crate::domain::names::CredentialId;
 use crate::domain::observation::Observation;
-use crate::domain::plan::{self, Plan};
+use crate::domain::plan::{self, Plan, Step};
 use crate::domain::proof::{Gate, retire_gates, soak_gates};
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
@@ -20,6 +24,8 @@ pub struct Peek {
     pub observation: Observation,
     /// What the journal says.
     pub record: Option<Record>,
+    /// What would come once the keys in use are recognised, where they are not yet.
+    pub then: Option<Plan>,
     /// The gates before the next deletion, or before a rotation may begin.
     pub gates: Vec<Gate>,
     /// The next tick of the schedule.
@@ -39,9 +45,25 @@ impl Engine {
         let now = self.clock.now();
         let plan = plan::plan(&unit.policy, hand.record.as_deref(), &observation, now);
         let plan = self.foresee(&unit, hand.record.as_deref(), plan, now);
-        let gates = self.gates(&unit, hand.record.as_deref(), &observation, now);
-        let record = hand.record.map(std::sync::Arc::unwrap_or_clone);
-        Some(Peek { plan, observation, record, gates, tick: (unit.next_tick)(now) })
+        let record = hand.record.map(Arc::unwrap_or_clone);
+        let presumed = presumed(id, &plan, now);
+        let then = presumed.as_ref().map(|record| {
+            let then = plan::plan(&unit.policy, Some(record), &observation, now);
+            self.foresee(&unit, Some(record), then, now)
+        });
+        let gates = self.gates(&unit, record.as_ref().or(presumed.as_ref()), &observation, now);
+        Some(Peek { plan, observation, record, then, gates, tick: (unit.next_tick)(now) })
+    }
+
+    /// Looks, and takes what is seen for recognised where the journal knows nothing, for whoever reads without a daemon.
+    /// Nothing is written.
+    pub async fn presume(&self, id: &CredentialId) {
+        let (Some(desk), Some(peek)) = (self.desk(id), self.peek_at(id).await) else { return };
+        if peek.record.is_none()
+            && let Some(record) = presumed(id, &peek.plan, self.clock.now())
+        {
+            desk.publish(|view| view.record = Some(Arc::new(record)));
+        }
     }
 
     fn gates(
@@ -67,4 +89,11 @@ impl Engine {
             _ => Vec::new(),
         }
     }
+}
+
+/// What the journal would say once `plan` has recognised the keys in use.
+fn presumed(id: &CredentialId, plan: &Plan, now: Timestamp) -> Option<Record> {
+    let Step::Note(event @ Event::Adopted { .. }) = &plan.step else { return None };
+    let entry = Entry { sequence: 1, at: now, credential: id.clone(), event: event.clone() };
+    fold(&[entry]).ok()?.remove(id)
 }

@@ -78,6 +78,8 @@ impl Ground {
             "a broken configuration" => Self::broken(),
             "a journal" => Self::known(),
             "a daemon" => Self::known().running(),
+            "a journal of a tenant that was removed" => Self::known().without("acme"),
+            "a daemon of which a tenant was removed" => Self::known().without("acme").running(),
             "a halted fleet" => Self::stopped(),
             "a daemon of a halted fleet" => Self::stopped().running(),
             "a damaged journal" => Self::damaged(),
@@ -128,6 +130,11 @@ impl Ground {
         drafts.push((drafts[1].0.clone(), Event::Halted(HaltReason::Indeterminate)));
         runtime().block_on(ground.journal(drafts, now));
         ground
+    }
+
+    fn without(self, tenant: &str) -> Self {
+        fs::remove_file(self.path(&format!("tenants.d/{tenant}.toml"))).unwrap();
+        self
     }
 
     fn damaged() -> Self {

@@ -241,7 +241,7 @@ async fn an_emergency_ignores_age_and_windows_and_shows_the_time_to_the_end() {
     for tenant in ["a", "b", "c"] {
         fleet.until(tenant, "settled", |status| status.phase == "settled").await;
     }
-    let asked = fleet.ask(&["rotate", "--all", "--reason", "exposed"]);
+    let asked = fleet.ask(&["rotate", "--all", "--reason", "exposed", "--yes"]);
     let told = text(&asked);
     assert_eq!(asked.status.code(), Some(0), "{told}");
     assert!(told.contains("3 credentials are asked to rotate"), "{told}");

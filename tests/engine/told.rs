@@ -9,6 +9,7 @@ use rekeyd::domain::event::{Event, Wish};
 use rekeyd::domain::failure::Class;
 use rekeyd::domain::names::CredentialId;
 use rekeyd::engine::{Engine, Woken};
+use rekeyd::ports::Journal;
 
 use super::fleet::{Fleet, until_the_canary_is_put_back};
 
@@ -120,4 +121,23 @@ async fn a_refused_login_amid_a_rotation_is_tried_at_once_with_another_one() {
     engine.wake_due(fleet.clock.now());
     engine.quiet().await;
     assert_eq!(outside.created.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn before_anybody_has_looked_the_plan_says_what_is_due_and_so_does_the_forecast() {
+    let fleet = Fleet::new(2, 340);
+    let engine = fleet.engine("one").await;
+    let id = &fleet.outsides[0].0;
+    let peek = engine.peek_at(id).await.unwrap();
+    assert_eq!(peek.plan.reason.code, "adopt");
+    let then = peek.then.unwrap();
+    assert!(then.reason.text.starts_with("due since"), "{then:?}");
+    assert!(peek.gates.iter().any(|gate| gate.name == "due" && gate.open), "{:?}", peek.gates);
+    let until = rekeyd::domain::after(fleet.clock.now(), std::time::Duration::from_hours(30 * 24));
+    assert_eq!(engine.forecast(until).coming, []);
+    engine.presume(id).await;
+    let forecast = engine.forecast(until);
+    assert_eq!(forecast.coming.len(), 1);
+    assert_eq!((&forecast.coming[0].credential, forecast.stopped.len()), (id, 1));
+    assert!(fleet.journal.read(None, 0).await.unwrap().is_empty(), "nothing is written");
 }
