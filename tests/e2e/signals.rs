@@ -52,6 +52,30 @@ async fn a_broken_file_keeps_the_old_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_mended_is_tried_at_once_after_a_reload() {
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
+    let good = std::fs::read_to_string(fleet.path("cf-password")).unwrap();
+    fleet.write("cf-password", "NotThePassword");
+    let _rekeyd = fleet.start().await;
+    let refused = |status: &rekeyd::daemon::report::CredentialStatus| {
+        status.code.as_deref() == Some("login-refused") && status.needs_person()
+    };
+    fleet.until("acme", "refused", refused).await;
+    let shown = fleet.ask(&["diagnose"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("login: mend the user or the secret"), "{text}");
+    // With the same password the account is left alone, however often somebody reloads.
+    let seen = fleet.until("acme", "refused", refused).await.next_look;
+    assert_eq!(fleet.ask(&["reload"]).status.code(), Some(0));
+    assert_eq!(fleet.until("acme", "still refused", refused).await.next_look, seen);
+    fleet.write("cf-password", &good);
+    assert_eq!(fleet.ask(&["reload"]).status.code(), Some(0));
+    // The pause after a refused login is longer than anybody waits here.
+    fleet.until_rotated("acme").await;
+    fleet.assert_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_middle_is_quick_and_the_restart_resumes() {
     // Kind: no second rotation begins because the first one had to turn back.
     let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
