@@ -158,7 +158,7 @@ pub fn soak_gates(policy: &Policy, record: &Record, observation: &Observation, n
     let mut gates = common_gates(policy, record, observation, evidence, now);
     let (ends, needed) = (after(evidence.reached_at, policy.soak), policy.renewals_over(policy.soak));
     let why = format!(
-        "the soak counts from the proof and ends {}; the evidence was renewed {} of {needed} times",
+        "both generations live for one soak after the proof, until {}; {} of {needed} looks since then saw that the consumer works",
         stamp(ends),
         record.renewals
     );
@@ -206,7 +206,8 @@ pub fn retire_gates(
         let ends = after(retirement.last_gone_at.unwrap_or(record.entered_at), policy.soak);
         let needed = renewals_since_gone(policy, policy.soak);
         let why = format!(
-            "no proof by exclusion can be had; a second soak ends {}; the evidence was renewed {} of {needed} times",
+            "no proof by exclusion can be had, so the next old key waits for a second soak, until {}; {} of {needed} looks since \
+             then saw that the consumer works",
             stamp(ends),
             record.renewals
         );
@@ -239,13 +240,17 @@ fn common_gates(
             "evidence",
             evidence.grade >= required,
             format!(
-                "grade {} of {} needed: {}",
+                "that the consumer works with the fresh keys is proven with grade {}, and {} is needed: {}",
                 u8::from(evidence.grade),
                 u8::from(required),
                 evidence.basis.as_str()
             ),
         ),
-        gate("evidence fresh", now <= fresh_until, format!("last renewed {}", stamp(evidence.renewed_at))),
+        gate(
+            "evidence fresh",
+            now <= fresh_until,
+            format!("that it works was last seen {}", stamp(evidence.renewed_at)),
+        ),
         gate(
             "consumer",
             verdict != Some(Verdict::Error) && unseen.is_none(),
@@ -267,15 +272,19 @@ fn common_gates(
         gate(
             "hold",
             !record.is_held(now),
-            record.hold.as_ref().map_or("none".to_owned(), |hold| hold.reason.clone()),
+            record
+                .hold
+                .as_ref()
+                .filter(|_| record.is_held(now))
+                .map_or("nobody holds it".to_owned(), |hold| format!("held: {}", hold.reason)),
         ),
         gate(
             "halt",
             record.halt.is_none(),
-            record.halt.as_ref().map_or("none".to_owned(), |halt| halt.reason.to_string()),
+            record.halt.as_ref().map_or("it is not halted".to_owned(), |halt| halt.reason.to_string()),
         ),
         match pin_difference(&record.pin, &policy.pin) {
-            None => gate("environment", true, "as journalled"),
+            None => gate("environment", true, "the configuration points where the journal does"),
             Some(what) => gate("environment", false, what),
         },
     ]

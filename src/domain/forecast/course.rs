@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Member, Stopped};
 use crate::domain::key::{Key, KeySet};
 use crate::domain::names::{KeyId, KeyName};
-use crate::domain::plan::{rotation_due, window_end};
+use crate::domain::plan::{again, rotation_due, window_end};
 use crate::domain::policy::{Policy, Provision};
 use crate::domain::record::Record;
 use crate::domain::stage::{Course, Stage};
@@ -144,7 +144,12 @@ fn reason(policy: &Policy, record: &Record, now: Timestamp) -> Option<(String, S
         || matches!(record.stage, Stage::Soaking { course: Course::Back(_), .. })
         || record.turned_back.is_some();
     if goes_back {
-        let text = "the old keys are being put back: what comes then is not foretold".to_owned();
+        let tried = if again(policy, record, now).is_some() {
+            "; still due, the rotation is tried again by itself after a rest"
+        } else {
+            ""
+        };
+        let text = format!("the old keys are being put back: what comes then is not foretold{tried}");
         return Some((text, format!("`rekeyd explain {id}` shows how far it is")));
     }
     let is_settled = matches!(record.stage, Stage::Settled { .. });
