@@ -82,7 +82,10 @@ async fn agreed(daemon: &Daemon) -> Result<(), Exit> {
     }
     let status = daemon.get::<Status>("/v1/status").await?;
     let many = show::many(status.credentials.len(), "credential", "credentials");
-    if confirm::asked(&format!("{many} will be asked to rotate, whatever their age; type yes: "), &["yes"]) {
+    if confirm::asked(
+        &format!("{many} will be asked to rotate, whatever the age of the keys; type yes: "),
+        &["yes"],
+    ) {
         return Ok(());
     }
     Err(fail(Exit::Usage, "nothing was asked: `rekeyd rotate --due` rotates only what is due"))
