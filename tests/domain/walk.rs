@@ -513,6 +513,18 @@ fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_keep_the_second_look_at_rest_waiting() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    assert!(walk(&mut world, 200, |world, _| count(world, "resting") == 1), "{}", timeline(&world));
+    world.now -= chrono::TimeDelta::days(30);
+    let from = world.now;
+    assert!(walk(&mut world, 100, |world, _| count(world, "rested") == 1), "{}", timeline(&world));
+    assert!(world.now < from + chrono::TimeDelta::hours(1), "{}", timeline(&world));
+}
+
+#[test]
 fn a_clock_that_is_set_back_does_not_make_a_short_wait_a_long_one() {
     let mut world = World::new(policy(), 1, 0, Manners::default());
     assert!(walk(&mut world, 20, |world, _| count(world, "begun") == 1));

@@ -25,6 +25,15 @@ impl Play<'_> {
             }
         }
         let Some(record) = self.world.disk.clone() else { return };
+        // What this rotation made in place of another took that one along.
+        let fresh = |held: &Held| {
+            held.tag.maker == Maker::Rekeyd && u32::from(held.tag.generation) == record.generation
+        };
+        let burnt = self.setup.in_place && self.world.keys.iter().any(fresh);
+        let begun = !matches!(record.stage, Stage::Settled { .. });
+        if burnt && begun && matches!(entry.event, Event::TurnedBack { .. } | Event::DeleteSent { .. }) {
+            self.world.accuse(format!("`{}` although the secret before it is dead", entry.event.name()));
+        }
         let changes = matches!(
             entry.event,
             Event::Begun { .. }

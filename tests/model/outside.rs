@@ -213,18 +213,23 @@ impl Play<'_> {
             self.judge_conflict(host, tag);
             return Err(Failure::new(Class::Conflict, "the name is taken").ambiguous());
         }
-        let state = if self.odd(Odd::MadeBroken) {
+        if self.setup.in_place && self.odd(Odd::MadeBroken) {
+            return Err(Failure::new(Class::ServerError, "the reset failed"));
+        }
+        let state = if self.setup.in_place {
+            KeyState::Ready
+        } else if self.odd(Odd::MadeBroken) {
             KeyState::Broken
         } else if self.odd(Odd::MadeSlowly) {
             KeyState::Busy
         } else {
             KeyState::Ready
         };
-        let made = self.world.create(tag, state);
+        let made = self.world.create(self.setup, tag, state);
         // Who is held up between the last look at his lease and the call cannot be stopped: his key comes late.
         self.world.book.crowded |= !self.world.is_leased(host);
-        if self.odd(Odd::MadeTwice) {
-            self.world.create(tag, state);
+        if !self.setup.in_place && self.odd(Odd::MadeTwice) {
+            self.world.create(self.setup, tag, state);
             self.world.book.crowded = true;
         }
         match state {

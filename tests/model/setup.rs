@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) hosts: usize,
     pub(crate) manners: Manners,
     pub(crate) disturbed: Disturbed,
+    /// A fresh key takes the place of the one in use, which dies with that.
+    pub(crate) in_place: bool,
     /// The disturbances on a path: in the short search, and in the full one.
     pub(crate) budget: [usize; 2],
     first: Maker,
@@ -168,6 +170,7 @@ impl Setup {
             hosts: 1,
             manners: Manners::default(),
             disturbed: Disturbed::ByAll,
+            in_place: false,
             budget,
             first: Maker::First,
             policies: [policy(), changed],
@@ -204,6 +207,11 @@ impl Setup {
         let mut elsewhere = Self::new("configured elsewhere", [1, 2]);
         elsewhere.policies[1] = policy();
         "https://elsewhere.example".clone_into(&mut elsewhere.policies[1].pin.consumer);
+        let mut in_place = Self::new("reset in place", [1, 2]);
+        in_place.in_place = true;
+        for policy in &mut in_place.policies {
+            policy.pin.in_place = true;
+        }
         let runs_on_put = Manners { runs_on_put: true, ..kind };
         vec![
             Self::new("as it should be", [1, 2]),
@@ -211,6 +219,7 @@ impl Setup {
             ours,
             foreign,
             elsewhere,
+            in_place,
             Self::new("always provisioned", [1, 2]).provision(Provision::Always),
             Self::new("never provisioned", [1, 2]).provision(Provision::Never).with(runs_on_put),
             Self::new("deploys when given", [1, 2]).with(runs_on_put),

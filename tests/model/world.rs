@@ -293,7 +293,15 @@ impl World {
     }
 
     /// Makes a key, in place of one of its name that could not be made.
-    pub(crate) fn create(&mut self, tag: Tag, state: KeyState) -> Tag {
+    pub(crate) fn create(&mut self, setup: &Setup, tag: Tag, state: KeyState) -> Tag {
+        if setup.in_place {
+            // The one in use dies with that. Nobody but the operator's wish for it is to blame.
+            let time = self.time;
+            let of_role = |held: &&mut Held| held.tag.role == tag.role && held.gone_at.is_none();
+            for held in self.keys.iter_mut().filter(of_role) {
+                (held.gone_at, held.by_hand) = (Some(time), true);
+            }
+        }
         let named = |held: &&Held| Tag { copy: 0, ..held.tag } == tag;
         self.keys.retain(|held| !(named(&held) && held.state == KeyState::Broken));
         // A key that is made again is another key.
@@ -327,7 +335,7 @@ impl World {
         match call {
             Call::Create(tag) if self.is_taken(tag) => {}
             Call::Create(tag) => {
-                self.create(tag, KeyState::Ready);
+                self.create(setup, tag, KeyState::Ready);
                 self.book.crowded = true;
             }
             Call::Deliver(pair) => {

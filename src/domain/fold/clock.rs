@@ -55,6 +55,7 @@ fn watch_back(watch: &mut Watch, at: Timestamp) {
     let back = |time: &mut Timestamp| *time = (*time).min(at);
     back(&mut watch.since);
     watch.posted_at.iter_mut().for_each(back);
+    watch.rested_at.iter_mut().for_each(back);
     watch.faltered_at.iter_mut().for_each(back);
     if let Some(worked) = &mut watch.worked {
         back(&mut worked.first_at);
