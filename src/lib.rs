@@ -1,5 +1,6 @@
 //! A daemon that keeps the credentials of SAP BTP tenants fresh.
 
+pub mod cis;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cis::{self, Cis};
 use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::Schedule;
@@ -96,6 +97,8 @@ pub struct Daemon {
     pub rules: Rules,
     /// Who is told what happens.
     pub sinks: Vec<Sink>,
+    /// The global accounts that are looked at.
+    pub cis: Vec<Cis>,
 }
 
 /// Who is told what happens.
@@ -175,6 +178,7 @@ pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>
         limits: limits(root.table("limits")?)?,
         rules: rules(root.table("fleet")?, problems)?,
         sinks: sinks(root, problems),
+        cis: cis::all(root, problems),
     })
 }
 

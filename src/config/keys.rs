@@ -1,15 +1,16 @@
 //! Every key there is: name, form, default, meaning. The parser, the reference file and its test, the schema and the
 //! man page all read this table; there is no other list of keys.
 
+mod cis;
 mod local;
 mod portal;
 mod registration;
+mod sink;
 
 use std::time::Duration;
 
 use super::daemon::{LogFormat, Usr1};
 use super::tenant::{ConsumerKind, IssuerKind};
-use crate::domain::notice::Severity;
 
 /// One key.
 #[derive(Debug)]
@@ -166,18 +167,8 @@ pub static DAEMON: &[Key] = &[
     section("fleet", FLEET, "How many rotations may begin, and who goes first. Nothing here stops a rotation that has begun."),
     section("signal", SIGNAL, "What signals do."),
     section("limits", LIMITS, "What turns \"for ever\" into a halt that a person ends."),
-    optional("sink", Form::Tables(SINK), "", "Who is told what happens. A sink that cannot be reached is told later; no rotation waits for it."),
-];
-
-#[rustfmt::skip]
-static SINK: &[Key] = &[
-    required("name", Form::Word, "\"ops\"", "Its name in logs and metrics. What it was told already is remembered under it."),
-    required("kind", Form::Choice(&["webhook", "alert-notification"], &[]), "\"webhook\"", "What it is: a webhook, or SAP Alert Notification."),
-    optional("url", Form::Url, "\"https://hooks.example.com/rekeyd\"", "Where the webhook is. For kind `webhook`, and required there."),
-    optional("secret", Form::Password, "{ credential = \"tenants_acme-cf\" }", "What the webhook's messages are signed with (HMAC with SHA-256, header `X-Rekeyd-Signature-256`)."),
-    optional("service-key", Form::ServiceKey, "{ file = \"/etc/rekeyd/keys/acme-dsi.json\" }", "The service key of SAP Alert Notification, as downloaded. For kind `alert-notification`, and required there."),
-    default("severity", Form::Choice(Severity::WORDS, &[]), "notice", "The least that it is told."),
-    default("per-minute", Form::Count(1, 600), "30", "How many messages it gets in a minute, at most."),
+    optional("cis", Form::Tables(cis::CIS), "", "A global account, whose subaccounts are looked at: who has none of the tenants here is told. Nothing is rotated by it."),
+    optional("sink", Form::Tables(sink::SINK), "", "Who is told what happens. A sink that cannot be reached is told later; no rotation waits for it."),
 ];
 
 #[rustfmt::skip]

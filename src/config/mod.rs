@@ -22,6 +22,7 @@ mod reader;
 mod secrets;
 mod url;
 
+pub mod cis;
 pub mod daemon;
 pub mod maintenance;
 pub mod schedule;

@@ -6,9 +6,11 @@
 //! ([`observation`], [`evidence`]), what may come of a step ([`event`], [`failure`]), how events move the stage
 //! ([`record`], [`fold`]), what a person may ask for ([`wish`]), what must hold before a key is retired ([`proof`]), what to do next
 //! ([`plan`]), who of the whole fleet may begin ([`fleet`]), and what
-//! comes of all that over the next months ([`forecast`]). [`story`], [`view`], [`notice`] and [`spelling`] tell people.
+//! comes of all that over the next months ([`forecast`]). Beside all that stands who is not managed at all: [`coverage`] of
+//! subaccounts, and [`stray`] keys. [`story`], [`view`], [`notice`] and [`spelling`] tell people.
 
 pub mod backoff;
+pub mod coverage;
 pub mod event;
 pub mod evidence;
 pub mod failure;
@@ -28,6 +30,7 @@ pub mod retirement;
 pub mod spelling;
 pub mod stage;
 pub mod story;
+pub mod stray;
 pub mod view;
 pub mod window;
 pub mod wish;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::coverage::{Cover, Coverage, Tree};
 use super::event::{Entry, Event};
 use super::fleet::FleetEvent;
 use super::names::CredentialId;
@@ -146,4 +147,38 @@ pub fn standing(view: &View, now: Timestamp) -> Vec<Notice> {
         }
     }
     found
+}
+
+/// What is told of the subaccounts in a global account that nobody covers. `source` is the name of what showed it.
+pub fn uncovered(source: &str, tree: &Tree, coverage: &Coverage, now: Timestamp) -> Vec<Notice> {
+    let open = tree.subaccounts.iter().filter(|of| coverage.get(&of.guid) == Some(&Cover::Uncovered));
+    let tell = |of: &super::coverage::Subaccount| Notice {
+        id: format!("uncovered/{source}/{}", of.guid),
+        kind: "uncovered",
+        severity: Severity::Warning,
+        at: now,
+        credential: None,
+        text: format!(
+            "nobody manages the credentials of the subaccount `{}` ({}, {}), which `{source}` shows",
+            of.name, of.region, of.guid
+        ),
+        command: Some("rekeyd discover".to_owned()),
+    };
+    open.map(tell).collect()
+}
+
+/// What is told of a key of rekeyd's own, with which it looks at a global account, once it is due to be replaced by hand.
+pub fn own_key_due(source: &str, due: Timestamp, now: Timestamp) -> Option<Notice> {
+    (now >= due).then(|| Notice {
+        id: format!("own-key/{source}/{}", due.format("%Y-%m-%d")),
+        kind: "own-key-due",
+        severity: Severity::Warning,
+        at: now,
+        credential: None,
+        text: format!(
+            "the service key with which rekeyd looks at `{source}` is due since {}, and is replaced by hand",
+            due.format("%Y-%m-%d")
+        ),
+        command: Some("rekeyd status".to_owned()),
+    })
 }

@@ -139,12 +139,14 @@ impl Clients {
                 .map(|text| text.chars().take(2048).collect())
         };
         let date: Option<String> = header("date");
+        let is_limit = answer.status().as_u16() == 429;
         let mut reply = Reply {
             status: answer.status().as_u16(),
             location: header("location"),
             link: header("link"),
             date: date.as_deref().and_then(http_date),
-            retry_after: header("retry-after"),
+            // The one header in which CIS says how long (facts: CIS, section 4).
+            retry_after: header("retry-after").or_else(|| header("x-ratelimit-reset").filter(|_| is_limit)),
             // Cloud Foundry's router names itself when it, and not the service, answers.
             routed: answer.headers().get("x-cf-routererror").is_none(),
             body: Vec::new(),

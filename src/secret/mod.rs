@@ -3,6 +3,7 @@
 //! A secret shows nothing in `Debug`, is wiped when dropped, and can be compared without being shown. Service keys
 //! are read exactly as they were downloaded, in every JSON shape SAP uses ([`service_key`]).
 
+pub mod home;
 pub mod seal;
 pub mod service_key;
 

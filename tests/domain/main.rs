@@ -5,6 +5,7 @@ mod asking;
 mod backoff;
 mod bereft;
 mod corners;
+mod coverage;
 mod evidence;
 mod fleet;
 mod forecast;

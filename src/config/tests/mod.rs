@@ -1,6 +1,7 @@
 //! A folder with a configuration that holds, edits to it, and what is said of them.
 
 mod broken;
+mod cis;
 mod local;
 mod made;
 mod samples;
