@@ -6,11 +6,9 @@ use std::fs;
 use std::path::Path;
 
 /// Alerts that are planned, each with the metric that it waits for.
-const LATER: [(&str, &str); 5] = [
+const LATER: [(&str, &str); 3] = [
     ("RekeydLeaseFlapping", "rekeyd_lease_takeovers_total"),
     ("RekeydClockSkew", "rekeyd_upstream_clock_skew_seconds"),
-    ("RekeydDiscoveryGap", "rekeyd_discovery_subaccounts_uncovered"),
-    ("RekeydDiscoveryStale", "rekeyd_discovery_last_success_timestamp_seconds"),
     ("RekeydChecksStale", "rekeyd_check_interval_seconds"),
 ];
 

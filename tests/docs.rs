@@ -21,7 +21,7 @@ fn words(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_metric_is_documented_and_exists() {
-    let code: String = ["families", "fleet", "mod", "sinks", "snapshot", "snapshot/consumer"]
+    let code: String = ["discovery", "families", "fleet", "mod", "sinks", "snapshot", "snapshot/consumer"]
         .map(|file| read(&format!("src/metrics/{file}.rs")))
         .concat();
     let page = read("docs/reference/metrics.md");

@@ -306,6 +306,7 @@ fn every_page_over_http_and_every_field_of_the_status_is_described() {
         (report, "CredentialStatus"),
         (report, "KeyStatus"),
         (report, "HaltStatus"),
+        ("src/daemon/unmanaged.rs", "CisStatus"),
     ];
     let tables: Vec<String> = structures.iter().map(|(file, name)| fields(file, name)).collect();
     is("http.md", &format!("{HTTP}{}", tables.join("\n")));

@@ -93,9 +93,14 @@ pub fn date(value: &Value) -> Option<Timestamp> {
     iso.ok().or_else(|| Some(written()?.and_utc()))
 }
 
+/// What decides where a subaccount belongs may be missing, but not be of another type: what it says would be lost.
 fn subaccount(value: &Value) -> Result<Subaccount, &'static str> {
+    let decisive = |name: &str| match value.get(name) {
+        None | Some(Value::Null | Value::String(_)) => Ok(text(value, name)),
+        Some(_) => Err("a subaccount with a member that is no text"),
+    };
     let guid = guid(value).ok_or("a subaccount without a `guid`")?;
-    let parent = text(value, "parentGUID");
+    let parent = decisive("parentGUID")?;
     // Who is directly in the account has the account's guid there.
     let is_in_account = parent.is_empty() || parent == text(value, "globalAccountGUID");
     Ok(Subaccount {
@@ -104,10 +109,10 @@ fn subaccount(value: &Value) -> Result<Subaccount, &'static str> {
             .unwrap_or_else(|| guid.clone()),
         guid,
         parent: (!is_in_account).then_some(parent),
-        region: text(value, "region"),
-        subdomain: text(value, "subdomain"),
-        zone: text(value, "technicalName"),
-        state: text(value, "state"),
+        region: decisive("region")?,
+        subdomain: decisive("subdomain")?,
+        zone: decisive("technicalName")?,
+        state: decisive("state")?,
         production: match text(value, "usedForProduction").as_str() {
             "USED_FOR_PRODUCTION" => Some(true),
             "NOT_USED_FOR_PRODUCTION" => Some(false),

@@ -140,6 +140,7 @@ async fn an_answer_that_hides_a_subaccount_is_none() {
     for body in [
         json!({ "value": [{ "displayName": "who" }] }),
         json!({ "value": [{ "guid": "../x" }] }),
+        json!({ "value": [{ "guid": "s1", "state": 7 }] }),
         json!({ "value": "none" }),
         json!({}),
         json!([]),

@@ -1,6 +1,7 @@
 //! `check-config`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use chrono::SecondsFormat;
 use chrono_tz::Tz;
@@ -8,6 +9,7 @@ use clap::Args;
 
 use super::{Common, Exit, fail, show};
 use crate::clock::{Clock, SystemClock};
+use crate::config::cis::Cis;
 use crate::config::daemon::Daemon;
 use crate::config::excerpt::excerpt;
 use crate::config::load;
@@ -17,6 +19,7 @@ use crate::config::{Config, Loaded};
 use crate::daemon::assembly;
 use crate::domain::Timestamp;
 use crate::engine::Unit;
+use crate::http::Http;
 use crate::metrics::Metrics;
 use crate::ports::Access;
 
@@ -178,19 +181,51 @@ fn next_in_json(schedule: &Schedule, tenants: usize, now: Timestamp) -> serde_js
 
 /// Lists keys, asks for the status with every login and what it may do, and says what does not work.
 async fn online(common: &Common, loaded: &Loaded) -> Exit {
-    let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(SystemClock::new());
-    let assembled = match assembly::assemble(&loaded.config, &std::sync::Arc::new(Metrics::new()), &clock) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let assembled = match assembly::assemble(&loaded.config, &Arc::new(Metrics::new()), &clock) {
         Ok(assembled) => assembled,
         Err(problem) => return fail(Exit::Config, &problem.to_string()),
     };
-    let mut exit = Exit::Done;
+    let mut found = Vec::new();
     for unit in assembled.units {
-        for found in [keys(common, &unit).await, consumer(common, &unit).await] {
-            // What surely is missing counts more than what did not answer.
-            exit = if exit == Exit::Permission || found == Exit::Done { exit } else { found };
+        found.extend([keys(common, &unit).await, consumer(common, &unit).await]);
+    }
+    for section in &loaded.config.daemon.cis {
+        found.push(account(common, &assembled.http, section).await);
+    }
+    // What surely is missing counts more than what did not answer.
+    let permission = found.iter().find(|exit| **exit == Exit::Permission);
+    let other = found.iter().rfind(|exit| **exit != Exit::Done);
+    permission.or(other).copied().unwrap_or(Exit::Done)
+}
+
+/// Whether a global account can be looked at.
+async fn account(common: &Common, http: &Arc<Http>, section: &Cis) -> Exit {
+    let name = &section.name;
+    let looked = match crate::cis::Cis::new(http, &section.key, &section.locals) {
+        Ok(account) => account.look().await,
+        Err(failure) => Err(failure),
+    };
+    match looked {
+        Ok(found) => {
+            if !common.quiet && !common.json {
+                let many = show::many(found.tree.subaccounts.len(), "subaccount", "subaccounts");
+                println!("cis `{name}`: {many} in `{}`", found.tree.name);
+            }
+            for unseen in &found.unseen {
+                eprintln!("rekeyd: warning: cis `{name}`: a key of `[[cis.local]]` shows nothing: {unseen}");
+            }
+            if found.unseen.is_empty() { Exit::Done } else { Exit::Unavailable }
+        }
+        Err(failure) => {
+            let exit = if failure.class.is_login() { Exit::Permission } else { Exit::Unavailable };
+            let text = format!(
+                "cis `{name}`: the account cannot be seen, so nobody is told of a subaccount without a tenant: {failure}; \
+                 `rekeyd diagnose` looks at the way there"
+            );
+            fail(exit, &text)
         }
     }
-    exit
 }
 
 /// Whether the keys can be listed, and made and deleted as far as that is shown.

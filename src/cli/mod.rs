@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod confirm;
 mod diagnose;
+mod discover;
 mod forecast;
 mod mistakes;
 mod offline;
@@ -21,6 +22,7 @@ mod rules;
 mod run;
 mod show;
 mod tell;
+mod template;
 mod watch;
 
 #[cfg(test)]
@@ -178,6 +180,8 @@ enum Verb {
     Explain(tell::One),
     /// The calendar of coming rotations; --ical for calendar programs.
     Forecast(forecast::Forecasting),
+    /// Subaccounts without a tenant (SAP Cloud Management), and keys that nobody manages; read-only calls only.
+    Discover(discover::Discover),
     /// Fetch a token with every key, and say which work.
     Probe(Which),
     /// The journal, readable.
@@ -302,6 +306,7 @@ async fn dispatch(command: Command) -> Exit {
         Verb::Plan(which) => tell::plan(&common, &which).await,
         Verb::Explain(one) => tell::explain(&common, &one).await,
         Verb::Forecast(forecasting) => forecast::forecast(&common, &forecasting).await,
+        Verb::Discover(asked) => discover::discover(&common, &asked).await,
         Verb::Probe(which) => probe::probe(&common, &which).await,
         Verb::History(history) => tell::history(&common, &history).await,
         Verb::NeedsRotation(needs) => tell::needs_rotation(&common, &needs).await,

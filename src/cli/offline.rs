@@ -6,17 +6,20 @@ use std::sync::Arc;
 use super::client::Daemon as Client;
 use super::{Common, Exit, Which, check, fail};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::config::daemon::Daemon;
 use crate::config::load::load_daemon;
 use crate::daemon::assembly::{self, Assembly};
 use crate::daemon::probing::Probing;
 use crate::daemon::report::{PlanStatus, Status};
+use crate::daemon::unmanaged::{self, CisStatus, Discovery, SourceProbe};
 use crate::domain::Timestamp;
 use crate::domain::event::Entry;
 use crate::domain::forecast::Forecast;
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::view::View;
 use crate::engine::{Engine, Settings};
+use crate::http::Http;
 use crate::http::local::LocalError;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::sqlite::SqliteJournal;
@@ -95,6 +98,7 @@ pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
     notice(common).await;
     let mut status = Status::of(&engine, SystemClock::new().now());
     status.daemon = String::new();
+    status.cis = CisStatus::remembered(&check::load(common)?.config, status.at);
     Ok(status)
 }
 
@@ -122,6 +126,41 @@ pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>
         probed.extend(engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)));
     }
     Ok(probed)
+}
+
+/// Which of the configured sources work.
+pub(super) async fn probe_sources(common: &Common) -> Result<Vec<SourceProbe>, Exit> {
+    let (config, http) = way_out(common)?;
+    let mut probes = Vec::new();
+    for section in &config.daemon.cis {
+        probes.push(SourceProbe::of(&http, section).await);
+    }
+    Ok(probes)
+}
+
+/// What nobody manages, looked at now.
+pub(super) async fn discover(common: &Common) -> Result<Discovery, Exit> {
+    let engine = engine(common).await?;
+    let (config, http) = way_out(common)?;
+    notice(common).await;
+    let accounts = unmanaged::accounts_alone(&config, &http).await;
+    let mut views = engine.views();
+    for view in &mut views {
+        if let Some(peek) = engine.peek_at(&view.credential).await {
+            view.observation = Some(Arc::new(peek.observation));
+        }
+    }
+    let (keys, unseen) = unmanaged::strays(&views);
+    Ok(Discovery { schema: unmanaged::SCHEMA, at: SystemClock::new().now(), accounts, keys, unseen })
+}
+
+/// The configuration and the way out alone.
+fn way_out(common: &Common) -> Result<(Config, Arc<Http>), Exit> {
+    let config = check::load(common)?.config;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let http = assembly::http(&config.daemon, &Arc::new(Metrics::new()), &clock)
+        .map_err(|problem| fail(Exit::Config, &format!("{problem}; `rekeyd check-config` reads it again")))?;
+    Ok((config, http))
 }
 
 pub(super) async fn forecast(common: &Common, which: &Which, until: Timestamp) -> Result<Forecast, Exit> {

@@ -3,6 +3,7 @@
 use super::client::Daemon;
 use super::{Common, Exit, Which, offline, show, tell};
 use crate::daemon::probing::Probing;
+use crate::daemon::unmanaged::SourceProbe;
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Exit {
     let probed = match probed(common, which).await {
@@ -10,12 +11,51 @@ pub(super) async fn probe(common: &Common, which: &Which) -> Exit {
         Ok(probed) => probed,
         Err(exit) => return exit,
     };
+    let sources = match sources(common, which).await {
+        Ok(sources) => sources,
+        Err(exit) => return exit,
+    };
     if common.json {
-        println!("{}", serde_json::to_string_pretty(&probed).expect("it is plain data"));
+        let mut all = serde_json::json!(probed);
+        let list = all.as_array_mut().expect("a list is a list");
+        list.extend(sources.iter().map(|source| serde_json::json!(source)));
+        println!("{}", serde_json::to_string_pretty(&all).expect("it is plain data"));
     } else if !common.quiet {
         print!("{}", text(&probed));
+        if !sources.is_empty() {
+            print!("\n{}", of_sources(&sources));
+        }
     }
-    exit(&probed)
+    worst(exit(&probed), &sources)
+}
+
+/// The sources, where everything is tried.
+async fn sources(common: &Common, which: &Which) -> Result<Vec<SourceProbe>, Exit> {
+    let daemon = Daemon::of(common);
+    match which.which {
+        Some(_) => Ok(Vec::new()),
+        None if daemon.is_up().await => daemon.get("/v1/probe/sources").await,
+        None => offline::probe_sources(common).await,
+    }
+}
+
+fn worst(of_keys: Exit, sources: &[SourceProbe]) -> Exit {
+    if of_keys == Exit::Failed || sources.iter().any(|source| source.refused) {
+        return Exit::Failed;
+    }
+    if sources.iter().all(|source| source.works) { of_keys } else { Exit::Unavailable }
+}
+
+fn of_sources(sources: &[SourceProbe]) -> String {
+    let row = |source: &SourceProbe| {
+        let works = match (&source.failure, source.refused) {
+            (None, _) => "yes, and it reads".to_owned(),
+            (Some(why), true) => format!("no: {}", show::clip(why, 80)),
+            (Some(why), false) => format!("unknown: {}", show::clip(why, 80)),
+        };
+        vec![source.cis.clone(), works]
+    };
+    show::table(&["CIS", "WORKS"], &sources.iter().map(row).collect::<Vec<_>>())
 }
 
 async fn probed(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
@@ -105,5 +145,18 @@ beta/dataplane                          the keys in use are not recognised yet
         probed.pop();
         probed[0].keys.pop();
         assert_eq!(exit(&probed), Exit::Done);
+        let source = |failure: Option<&str>, refused| SourceProbe {
+            cis: "main".to_owned(),
+            works: failure.is_none(),
+            failure: failure.map(str::to_owned),
+            refused,
+        };
+        let check = |source: SourceProbe, expected, shown: &str| {
+            assert_eq!(worst(Exit::Done, std::slice::from_ref(&source)), expected);
+            assert_eq!(of_sources(&[source]), format!("CIS   WORKS\n{shown}\n"));
+        };
+        check(source(None, false), Exit::Done, "main  yes, and it reads");
+        check(source(Some("401"), true), Exit::Failed, "main  no: 401");
+        check(source(Some("no answer"), false), Exit::Unavailable, "main  unknown: no answer");
     }
 }

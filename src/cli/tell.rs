@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::client::Daemon;
-use super::{Common, Exit, Which, check, fail, offline, removed, rules, show};
+use super::{Common, Exit, Which, check, discover, fail, offline, removed, rules, show};
 use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::daemon::report::{PlanStatus, Status};
@@ -70,6 +70,7 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
         }
         if whole || status.fleet.halt.is_some() {
             print!("\n{}", rules::rules(&status.fleet, status.at));
+            print!("{}", discover::in_brief(&status.cis, status.at));
         }
     }
     let halted = whole && status.fleet.halt.is_some();

@@ -19,7 +19,7 @@ use super::fleet_status::EmergencyStatus;
 use super::gates::GateStatus;
 use super::probing::Probing;
 use super::protocol::{Done, History, Refusal, ResumeFleet, RotateRequest, RotateScope, WishRequest};
-use super::report::{PlanStatus, Status};
+use super::report::PlanStatus;
 use crate::domain::Timestamp;
 use crate::domain::event::{Trigger, Wish};
 use crate::domain::fleet::Pass;
@@ -76,6 +76,8 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
         .route("/v1/forecast", get(forecast))
         .route("/v1/history", get(history))
         .route("/v1/probe", get(probe))
+        .route("/v1/probe/sources", get(probe_sources))
+        .route("/v1/discover", get(discover))
         .route("/v1/wish", post(wish))
         .route("/v1/rotate", post(rotate))
         .route("/v1/fleet/resume", post(resume_fleet))
@@ -88,7 +90,7 @@ fn refuse(status: StatusCode, exit: u8, error: impl Into<String>) -> Response {
 }
 
 async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
-    Json(Status::of(&daemon.engine, daemon.clock.now())).into_response()
+    Json(daemon.status()).into_response()
 }
 
 #[derive(Deserialize)]
@@ -140,6 +142,14 @@ async fn probe(State(daemon): State<Arc<Daemon>>, Query(which): Query<Which>) ->
     };
     let probed = daemon.engine.probe(&id).await.map(|tried| Probing::of(&id, &tried));
     about(&daemon, &id, probed).await
+}
+
+async fn probe_sources(State(daemon): State<Arc<Daemon>>) -> Response {
+    Json(daemon.probe_sources().await).into_response()
+}
+
+async fn discover(State(daemon): State<Arc<Daemon>>) -> Response {
+    Json(daemon.discover().await).into_response()
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 
 pub mod assembly;
 pub mod control;
+mod discovery;
 pub mod fleet_status;
 pub mod gates;
 mod listen;
@@ -17,9 +18,11 @@ pub mod probing;
 pub mod protocol;
 mod reload;
 pub mod report;
+mod sections;
 mod sinks;
 mod summary;
 pub mod triggers;
+pub mod unmanaged;
 pub mod web;
 
 use std::path::PathBuf;
@@ -31,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::daemon::{LogFormat, Sink, Usr1};
+use crate::config::daemon::{LogFormat, Usr1};
 use crate::config::environment::Environment;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
@@ -102,6 +105,7 @@ pub struct Daemon {
     last_turn: AtomicU64,
     stopping: AtomicBool,
     reload_refused: AtomicBool,
+    discoveries: discovery::Discoveries,
 }
 
 /// Calls in flight are given this long at a stop; the unit's own limit is 45 s.
@@ -125,6 +129,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     let servers = CancellationToken::new();
     let _unlink = listen::serve(&daemon, &servers).await?;
     let sinks = tokio::spawn(sinks::tell_all(Arc::clone(&daemon), servers.child_token()));
+    let sources = tokio::spawn(discovery::watch_all(Arc::clone(&daemon), servers.child_token()));
     let metronome = Metronome::start()
         .await
         .map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
@@ -135,6 +140,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     servers.cancel();
     // A message on its way is not waited for: it is told again.
     sinks.abort();
+    sources.abort();
     info!("stopped; what is under way goes on at the next start");
     Ok(if unwritten(&daemon.engine) { End::Unwritten } else { End::Stopped })
 }
@@ -205,6 +211,7 @@ async fn raise(
         last_turn: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
         reload_refused: AtomicBool::new(false),
+        discoveries: discovery::Discoveries::default(),
         clock,
     };
     daemon.turned();
@@ -262,21 +269,6 @@ impl Daemon {
     pub fn since_last_turn(&self) -> Duration {
         let last = Duration::from_millis(self.last_turn.load(Ordering::Relaxed));
         self.clock.monotonic().saturating_sub(last)
-    }
-
-    /// The sinks, as configured now.
-    fn sinks(&self) -> Vec<Sink> {
-        self.config.lock().expect("no holder of the lock panics").daemon.sinks.clone()
-    }
-
-    /// The name of this instance.
-    fn instance(&self) -> String {
-        self.config.lock().expect("no holder of the lock panics").daemon.instance.clone()
-    }
-
-    /// Where the state is.
-    fn state_dir(&self) -> PathBuf {
-        self.config.lock().expect("no holder of the lock panics").daemon.state_dir.clone()
     }
 
     /// Whether the daemon is on its way out.

@@ -27,6 +27,7 @@ pub(super) async fn round(daemon: &Arc<Daemon>, mut signals: Signals) -> End {
         return End::Stopped;
     }
     info!("the round is over: {}", daemon.summary());
+    super::discovery::round(daemon).await;
     super::sinks::flush(daemon).await;
     if daemon.statuses().iter().any(report::CredentialStatus::needs_person) {
         return End::NeedsPerson;

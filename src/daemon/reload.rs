@@ -78,6 +78,7 @@ impl Daemon {
         self.engine.wake_turned_away();
         let old =
             std::mem::replace(&mut *self.config.lock().expect("no holder of the lock panics"), loaded.config);
+        self.reassess();
         let new = self.config.lock().expect("no holder of the lock panics");
         let difference = assembly::in_words(&config::difference(&old, &new));
         self.engine.wake_refused(&config::other_logins(&old, &new));

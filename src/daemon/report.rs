@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet_status::FleetStatus;
 use super::gates::GateStatus;
+use super::unmanaged::CisStatus;
 use crate::config::problem::lasting;
 use crate::domain::names::{CredentialId, Role};
 use crate::domain::observation::Seen;
@@ -36,6 +37,9 @@ pub struct Status {
     pub fleet: FleetStatus,
     /// Every credential, by name.
     pub credentials: Vec<CredentialStatus>,
+    /// The global accounts that are looked at.
+    #[serde(default)]
+    pub cis: Vec<CisStatus>,
 }
 
 /// One key, without its secret.
@@ -139,6 +143,7 @@ impl Status {
             at: now,
             fleet: FleetStatus::of(engine, now),
             credentials: engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect(),
+            cis: Vec::new(),
         }
     }
 }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Daemon;
+use super::{Daemon, sections};
 use crate::config::daemon::{Sink as Section, SinkKind};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::notice::{Notice, Teller, standing};
@@ -41,22 +40,7 @@ pub(super) fn build(section: &Section, http: &Arc<Http>, instance: &str) -> Resu
 
 /// Tells every sink until `stop`; a reload that changes the sinks starts them anew.
 pub(super) async fn tell_all(daemon: Arc<Daemon>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        let sections = daemon.sinks();
-        let mut tasks = JoinSet::new();
-        let generation = stop.child_token();
-        for section in sections.clone() {
-            tasks.spawn(follow(Arc::clone(&daemon), section, generation.clone()));
-        }
-        while !stop.is_cancelled() && daemon.sinks() == sections {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = daemon.clock.sleep(LOOK) => {}
-            }
-        }
-        generation.cancel();
-        while tasks.join_next().await.is_some() {}
-    }
+    sections::each(&daemon, &stop, Daemon::sinks, follow).await;
 }
 
 /// Tells every sink what there is to tell now, for a daemon of one round.
@@ -80,17 +64,14 @@ async fn follow(daemon: Arc<Daemon>, section: Section, stop: CancellationToken) 
             break post;
         }
         // What is in the way may go away: a full disk, for one.
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = daemon.clock.sleep(LONGEST) => {}
+        daemon.nap(&stop, LONGEST).await;
+        if stop.is_cancelled() {
+            return;
         }
     };
     while !stop.is_cancelled() {
         let pause = post.pass(&daemon, &stop).await;
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = daemon.clock.sleep(pause) => {}
-        }
+        daemon.nap(&stop, pause).await;
     }
 }
 
@@ -103,6 +84,8 @@ struct Post {
     /// The last entry that the teller has seen.
     seen: u64,
     looked_at: Option<Duration>,
+    /// How far it was told of what was discovered.
+    turn: u64,
     failures: u32,
     refusals: u32,
 }
@@ -131,7 +114,7 @@ impl Post {
             seen = entry.sequence;
         }
         daemon.metrics.know_sink(name);
-        Some(Self { section, sink, outbox, teller, seen, looked_at: None, failures: 0, refusals: 0 })
+        Some(Self { section, sink, outbox, teller, seen, looked_at: None, turn: 0, failures: 0, refusals: 0 })
     }
 
     /// Tells what there is to tell, and answers how long to pause.
@@ -179,22 +162,26 @@ impl Post {
     }
 
     async fn standing(&mut self, daemon: &Daemon, stop: &CancellationToken) -> Result<(), Failure> {
-        let now = daemon.clock.monotonic();
-        if self.looked_at.is_some_and(|at| now.saturating_sub(at) < STANDING) {
+        let (now, turn) = (daemon.clock.monotonic(), daemon.discoveries.turn());
+        let is_fresh = self.looked_at.is_some_and(|at| now.saturating_sub(at) < STANDING);
+        if is_fresh && self.turn == turn {
             return Ok(());
         }
-        for view in daemon.engine.views() {
-            for notice in standing(&view, daemon.clock.now()) {
-                if stop.is_cancelled() {
-                    return Ok(());
-                }
-                if self.outbox.is_new(&notice) {
-                    self.tell(daemon, &notice).await?;
-                    self.outbox.told(&notice).await.map_err(|error| unwritten(&error))?;
-                }
+        let views = if is_fresh { Vec::new() } else { daemon.engine.views() };
+        let standing = views.iter().flat_map(|view| standing(view, daemon.clock.now()));
+        for notice in standing.chain(daemon.discovery_notices()) {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            if self.outbox.is_new(&notice) {
+                self.tell(daemon, &notice).await?;
+                self.outbox.told(&notice).await.map_err(|error| unwritten(&error))?;
             }
         }
-        self.looked_at = Some(now);
+        self.turn = turn;
+        if !is_fresh {
+            self.looked_at = Some(now);
+        }
         Ok(())
     }
 

@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Daemon;
-use super::report::Status;
 
 /// Text format 0.0.4 of the exposition.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -72,13 +71,13 @@ async fn ready(State(daemon): State<Arc<Daemon>>) -> Response {
 
 async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("status");
-    let status = Status::of(&daemon.engine, daemon.clock.now());
+    let status = daemon.status();
     (GUARDS, axum::Json(status)).into_response()
 }
 
 async fn page(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("page");
-    let status = Status::of(&daemon.engine, daemon.clock.now());
+    let status = daemon.status();
     (GUARDS, axum::response::Html(super::page::render(&status))).into_response()
 }
 

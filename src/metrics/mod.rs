@@ -5,6 +5,7 @@
 //! operation, not per tenant. What is per credential and not a counter is written at scrape time from a snapshot
 //! (`snapshot.rs`), so that it cannot outlive what it describes.
 
+mod discovery;
 mod families;
 mod fleet;
 mod labels;
@@ -47,6 +48,7 @@ pub struct Metrics {
     process: Process,
     records: Records,
     sinks: sinks::Sinks,
+    discovery: discovery::Discovery,
     /// The pauses that are on, by landscape.
     pauses: Mutex<BTreeMap<String, Timestamp>>,
 }
@@ -61,6 +63,7 @@ impl Metrics {
             process: Process::new(&shop),
             records: Records::new(&shop),
             sinks: sinks::Sinks::new(&shop),
+            discovery: discovery::Discovery::new(&shop),
             pauses: Mutex::default(),
             registry: shop.0,
         };

@@ -76,8 +76,8 @@ mod tests {
         ServiceKey::parse(&key.to_string()).unwrap().home()
     }
 
-    fn own(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn own(text: &str) -> String {
+        text.to_owned()
     }
 
     #[test]
@@ -87,10 +87,10 @@ mod tests {
             "identityzone": "ga-sub", "identityzoneid": "zone-1", "tenantid": "zone-2", "subaccountid": "sub-1",
         } });
         let expected = Home {
-            subaccount: own("sub-1"),
-            zone: own("zone-1"),
-            subdomain: own("ga-sub"),
-            region: own("eu10"),
+            subaccount: Some(own("sub-1")),
+            zone: Some(own("zone-1")),
+            subdomain: Some(own("ga-sub")),
+            region: Some(own("eu10")),
         };
         assert_eq!(home(&key), expected);
         let key = ServiceKey::parse(&key.to_string()).unwrap();

@@ -129,6 +129,15 @@ impl ServiceKey {
         }
     }
 
+    /// What shows who holds the key that `message` came from them, as [`Secret::sign`] does.
+    pub fn sign(&self, message: &[u8]) -> String {
+        match &self.proof {
+            ClientProof::Secret(secret) | ClientProof::Certificate { key: secret, .. } => {
+                secret.sign(message)
+            }
+        }
+    }
+
     /// Whether two keys prove themselves with the same secret: then one cannot replace the other.
     pub fn has_same_secret(&self, other: &Self) -> bool {
         match (&self.proof, &other.proof) {

@@ -90,7 +90,8 @@ impl Outbox {
     }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Puts `text` in the place of what is at `path`, durably: there is the old or the new, never a part.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let aside = path.with_extension("new");

@@ -39,6 +39,9 @@ allow-http = true
 const SERVICE_KEY: &str = r#"{"oauth": {"clientid": "sb-1!b1|dsi!b2", "clientsecret": "NotARealSecret",
     "url": "http://127.0.0.1:1/api/v1/dsp/", "tokenurl": "http://127.0.0.1:1/oauth/token"}}"#;
 
+const CIS_KEY: &str = r#"{"endpoints": {"accounts_service_url": "http://127.0.0.1:1/cis"}, "uaa": {"clientid": "sb-2!b1|cis!b2",
+    "clientsecret": "NotARealSecret", "url": "http://127.0.0.1:1"}}"#;
+
 /// What no output may hold.
 pub(crate) const SECRET: &str = "NotARealSecret";
 
@@ -77,6 +80,7 @@ impl Ground {
             "a configuration" => Self::configured(),
             "a broken configuration" => Self::broken(),
             "a journal" => Self::known(),
+            "a global account" => Self::looking(),
             "a daemon" => Self::known().running(),
             "a journal of a tenant that was removed" => Self::known().without("acme"),
             "a daemon of which a tenant was removed" => Self::known().without("acme").running(),
@@ -103,6 +107,16 @@ impl Ground {
         }
         ground.write("tenants.d/dsi.json", SERVICE_KEY, 0o600);
         ground.write("tenants.d/password", SECRET, 0o600);
+        ground
+    }
+
+    /// The same with a global account that does not answer, and whose key was made long ago.
+    fn looking() -> Self {
+        let ground = Self::known();
+        let cis =
+            "\n[[cis]]\nname = \"main\"\nservice-key = { file = \"cis.json\" }\ncreated = \"2020-01-31\"\n";
+        ground.write("rekeyd.toml", &format!("{DAEMON}{cis}"), 0o644);
+        ground.write("cis.json", CIS_KEY, 0o600);
         ground
     }
 

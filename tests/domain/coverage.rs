@@ -20,7 +20,7 @@ fn subaccount(number: usize, state: &str) -> Subaccount {
         guid: format!("s{number}"),
         name: format!("name-{number}"),
         parent: None,
-        region: if number % 2 == 0 { "eu10" } else { "cf-us20" }.to_owned(),
+        region: if number.is_multiple_of(2) { "eu10" } else { "cf-us20" }.to_owned(),
         // Two of them share a subdomain, in different regions.
         subdomain: format!("sub-{}", number / 2),
         zone: format!("z{number}"),

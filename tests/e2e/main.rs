@@ -1,6 +1,7 @@
 //! The real process against the sandbox: real HTTP, real signals, real kills.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod discovery;
 mod fleet;
 mod fleet_rules;
 mod halts;

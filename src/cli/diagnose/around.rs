@@ -40,11 +40,14 @@ fn proxy() -> Option<&'static str> {
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)
 }
 
-/// `host:port` of every issuer and consumer, once each.
+/// `host:port` of every issuer, consumer and global account, once each.
 fn places(config: &Config) -> BTreeSet<String> {
     let pins =
         config.tenants.iter().flat_map(|tenant| &tenant.credentials).map(|credential| &credential.policy.pin);
-    let addresses = pins.flat_map(|pin| [&pin.issuer, &pin.consumer]);
+    let accounts = config.daemon.cis.iter().flat_map(|cis| {
+        [Some(&cis.key.token_url), cis.key.endpoints.get(crate::cis::ACCOUNTS)].into_iter().flatten()
+    });
+    let addresses = pins.flat_map(|pin| [&pin.issuer, &pin.consumer]).chain(accounts);
     addresses.filter_map(|text| Address::parse(text).ok()).map(|address| address.place()).collect()
 }
 

@@ -6,7 +6,7 @@ use super::{DAY, Form, HOUR, Key, default, optional, required, seconds};
 pub(super) static CIS: &[Key] = &[
     required("name", Form::Word, "\"main\"", "Its name in metrics, messages and `rekeyd discover`."),
     required("service-key", Form::ServiceKey, "{ file = \"/etc/rekeyd/keys/cis.json\" }", "The service key of an instance of *Cloud Management Service*, plan `central-viewer`, as downloaded. Guard it: it may read secrets of Service Manager."),
-    default("every", seconds(1, 7 * DAY), "6 hours", "How often the daemon looks."),
+    default("every", seconds(1, DAY), "6 hours", "How often the daemon looks."),
     optional("ignore", Form::Texts, "[\"0b9e6f1c-2a64-4c1e-9d57-0c5f7d1f6a01\"]", "Subaccounts without a tenant that nobody is to be told of, by guid."),
     optional("created", Form::Day, "\"2026-01-31\"", "The day on which the service key was made, as the cockpit shows it: the key does not say so. When rekeyd first saw it, if left out."),
     default("window", Form::Window, "12 months", "How old the service key may become. It is replaced by hand."),

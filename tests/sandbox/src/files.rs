@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::scenario::tenant::Issuer;
-use crate::world::World;
-use crate::world::tenant::Tenant;
+use crate::world::tenant::{OwnLogin, Tenant};
+use crate::world::{ACCOUNT, World};
 
 /// What a client has to know of a tenant.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +40,11 @@ pub struct TenantAccess {
     /// The DSI service key as downloaded; it holds secrets.
     #[serde(skip)]
     pub dsi_key: Value,
+    /// The guid of its subaccount.
+    pub subaccount: String,
+    /// The key that shows the environments of its subaccount, as downloaded.
+    #[serde(skip)]
+    pub local_key: Value,
     /// The service key of its Service Manager as downloaded.
     #[serde(skip)]
     pub sm_key: Value,
@@ -76,6 +81,8 @@ impl World {
             issuer: tenant.issuer,
             dsi_key: self.dsi_key(tenant),
             sm_key: self.sm_key(tenant),
+            subaccount: tenant.subaccount.clone(),
+            local_key: self.cis_key(&tenant.local, id, "local"),
             password: self.login.password.clone(),
             portal_url: format!("{}/portal/{id}", self.key_base()),
             portal_token_url: format!(
@@ -85,6 +92,28 @@ impl World {
             portal_client: tenant.portal.client_id.clone(),
             portal_secret: tenant.portal.secret.clone(),
             technical_users: tenant.portal.users.iter().take(3).map(|user| user.id.clone()).collect(),
+        })
+    }
+
+    /// The key of the global account in the shape in which the cockpit downloads it.
+    pub(crate) fn central_key(&self) -> Value {
+        self.cis_key(&self.cis, ACCOUNT, "central")
+    }
+
+    fn cis_key(&self, login: &OwnLogin, zone: &str, plan: &str) -> Value {
+        let url = format!("{}/cis", self.key_base());
+        json!({
+            "endpoints": {
+                "accounts_service_url": url, "entitlements_service_url": url, "events_service_url": url,
+                "provisioning_service_url": url, "saas_registry_service_url": url,
+            },
+            "grant_type": "client_credentials",
+            "sap.cloud.service": format!("com.sap.core.commercial.service.{plan}"),
+            "uaa": {
+                "clientid": login.client_id, "clientsecret": login.secret, "credential-type": "binding-secret",
+                "url": format!("{}/xsuaa/{zone}", self.key_base()), "identityzone": zone, "tenantmode": "shared",
+                "xsappname": login.client_id.trim_start_matches("sb-"),
+            },
         })
     }
 
@@ -117,13 +146,15 @@ impl World {
                 "clientid": dsi.client_id, "clientsecret": dsi.secret, "url": url,
                 "managementURL": format!("{url}/api/management"),
                 "tokenurl": format!("{}/xsuaa/{}/oauth/token", self.key_base(), tenant.id), "createdate": created,
+                // Real ones say it with the host of their token service; here all have one host.
+                "identityzone": tenant.id, "subaccountid": tenant.subaccount,
             } });
         };
         json!({ "oauth": {
             "clientid": dsi.client_id, "certificate": certificate.chain_pem, "key": certificate.key_pem, "url": url,
             "managementURL": format!("{url}/api/management"),
             "tokenurl": format!("{}/xsuaa-cert/{}/oauth/token", self.inside(&self.bases.https), tenant.id),
-            "createdate": created,
+            "createdate": created, "identityzone": tenant.id, "subaccountid": tenant.subaccount,
             "certificatedetails": {
                 "issuerdn": "CN=SAP sandbox CA", "subjectdn": certificate.subject,
                 "validuntil": certificate.valid_until, "serialnumber": "0x01",
@@ -132,20 +163,23 @@ impl World {
     }
 }
 
-/// Writes everything into `directory`: `ca.pem`, `cf-password`, and per tenant `<id>.json`, `<id>-dsi.json` and, where it
+/// Writes everything into `directory`: `ca.pem`, `cf-password`, `cis.json`, and per tenant `<id>.json`, `<id>-dsi.json`, `<id>-local.json` and, where it
 /// is the issuer, `<id>-sm.json`.
 pub(crate) fn write(
     directory: &Path,
     ca_pem: &str,
     password: &str,
+    central_key: &Value,
     tenants: &[TenantAccess],
 ) -> io::Result<()> {
     fs::create_dir_all(directory)?;
+    put(&directory.join("cis.json"), &central_key.to_string())?;
     put(&directory.join("ca.pem"), ca_pem)?;
     put(&directory.join("cf-password"), password)?;
     for tenant in tenants {
         put(&directory.join(format!("{}.json", tenant.id)), &serde_json::to_string_pretty(tenant)?)?;
         put(&directory.join(format!("{}-dsi.json", tenant.id)), &tenant.dsi_key.to_string())?;
+        put(&directory.join(format!("{}-local.json", tenant.id)), &tenant.local_key.to_string())?;
         if tenant.issuer == Issuer::ServiceManager {
             put(&directory.join(format!("{}-sm.json", tenant.id)), &tenant.sm_key.to_string())?;
         }

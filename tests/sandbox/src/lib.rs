@@ -205,12 +205,12 @@ impl Sandbox {
 
     /// Writes what clients have to know into a directory; see the module [`files`].
     pub fn write_files(&self, directory: &Path) -> io::Result<()> {
-        let (password, tenants) = {
+        let (password, central_key, tenants) = {
             let world = self.shared.world();
             let tenants: Vec<TenantAccess> = world.tenants.keys().filter_map(|id| world.access(id)).collect();
-            (world.login.password.clone(), tenants)
+            (world.login.password.clone(), world.central_key(), tenants)
         };
-        files::write(directory, &self.ca_pem, &password, &tenants)
+        files::write(directory, &self.ca_pem, &password, &central_key, &tenants)
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Operation {
     GetDataplane,
     /// Registers the connector.
     Register,
+    /// Looks at the global account or at the environments of a subaccount.
+    ReadAccount,
     /// Anything else.
     Unknown,
 }
@@ -132,6 +134,9 @@ pub(crate) enum Endpoint {
     StartDataplane(String),
     GetDataplane(String),
     Register(String),
+    Account,
+    Subaccounts,
+    Environments,
     Artifacts(String),
     Runtime(String),
     Portal { tenant: String, call: PortalCall },
@@ -166,6 +171,9 @@ impl Endpoint {
             (method, ["dsi", tenant, "api", "v1", "dsi", rest @ ..]) => {
                 Self::of_dsi(method, own(tenant), rest)
             }
+            ("GET", ["cis", "accounts", "v1", "globalAccount"]) => Self::Account,
+            ("GET", ["cis", "accounts", "v1", "subaccounts"]) => Self::Subaccounts,
+            ("GET", ["cis", "provisioning", "v1", "environments"]) => Self::Environments,
             ("GET", ["ci", tenant, "api", "v1", "IntegrationRuntimeArtifacts"]) => {
                 Self::Artifacts(own(tenant))
             }
@@ -249,6 +257,7 @@ impl Endpoint {
             Self::StartDataplane(_) => Operation::StartDataplane,
             Self::GetDataplane(_) => Operation::GetDataplane,
             Self::Register(_) => Operation::Register,
+            Self::Account | Self::Subaccounts | Self::Environments => Operation::ReadAccount,
             Self::Artifacts(_) | Self::Runtime(_) => Operation::TestKey,
             Self::Portal { call, .. } => match call {
                 PortalCall::Token | PortalCall::WalletToken => Operation::Token,
@@ -285,6 +294,9 @@ impl Endpoint {
             }
             Self::StartDataplane(_) | Self::GetDataplane(_) => "/dsi/:tenant/api/v1/dsi/dataplane",
             Self::Register(_) => "/dsi/:tenant/api/v1/dsi/registration",
+            Self::Account => "/cis/accounts/v1/globalAccount",
+            Self::Subaccounts => "/cis/accounts/v1/subaccounts",
+            Self::Environments => "/cis/provisioning/v1/environments",
             Self::Artifacts(_) => "/ci/:tenant/api/v1/IntegrationRuntimeArtifacts",
             Self::Runtime(_) => "/cirt/:tenant/*",
             Self::Portal { call, .. } => match call {
@@ -339,6 +351,9 @@ impl Endpoint {
             | Self::Instances
             | Self::Spaces
             | Self::Organizations
+            | Self::Account
+            | Self::Subaccounts
+            | Self::Environments
             | Self::Nowhere => None,
         }
     }
@@ -369,6 +384,7 @@ mod tests {
             ),
             ("POST", "/wallet/acme/oauth/token", Operation::Token),
             ("PATCH", "/sm/v1/service_bindings/a", Operation::Unknown),
+            ("GET", "/cis/accounts/v1/subaccounts", Operation::ReadAccount),
         ] {
             assert_eq!(Endpoint::of(method, path).operation(), operation, "{method} {path}");
         }

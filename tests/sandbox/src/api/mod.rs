@@ -2,6 +2,7 @@
 //! accident; that is the business of `serve`.
 
 mod bindings;
+pub(crate) mod cis;
 mod dataspace;
 mod integration;
 mod jobs;
@@ -67,6 +68,9 @@ pub(crate) fn answer(world: &mut World, endpoint: &Endpoint, request: &Request) 
                 Err(denied) => denied.plain(),
             }
         }
+        Endpoint::Account => cis::account(world, request),
+        Endpoint::Subaccounts => cis::list(world, request),
+        Endpoint::Environments => cis::environments(world, request),
         Endpoint::Artifacts(tenant) => integration::artifacts(world, request, tenant),
         Endpoint::Runtime(tenant) => integration::runtime(world, request, tenant),
         Endpoint::Nowhere => Reply::json(404, &json!({ "error": "not found" })),

@@ -50,6 +50,8 @@ fn unknown_field(endpoint: &Endpoint, request: &Request) -> Option<String> {
             &["page", "size", "isOwner", "clientId", "filterForInactive", "userStatus"]
         }
         Endpoint::CreateManaged | Endpoint::DeleteManaged(_) => &["async"],
+        Endpoint::Account => &["expand", "derivedAuthorizations"],
+        Endpoint::Subaccounts => &["directoryGUID", "derivedAuthorizations", "labelSelector"],
         Endpoint::Roles
         | Endpoint::Instances
         | Endpoint::Spaces

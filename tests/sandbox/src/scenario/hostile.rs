@@ -161,6 +161,8 @@ pub struct Limits {
     pub service_manager_per_hour: u32,
     /// The same in a minute.
     pub service_manager_per_minute: u32,
+    /// Calls of one client to one endpoint of Cloud Management in three seconds.
+    pub cis_per_three_seconds: u32,
     /// Calls of one user to service brokers (create, delete) that may be under way at once.
     pub service_calls_at_once: u32,
     /// Token requests of one subaccount in a second; further ones are queued.
@@ -178,6 +180,7 @@ impl Default for Limits {
             cloud_foundry_per_hour: 20_000,
             service_manager_per_hour: 6000,
             service_manager_per_minute: 600,
+            cis_per_three_seconds: 5,
             service_calls_at_once: 10,
             tokens_per_second: 60,
             tokens_queued: 120,

@@ -35,6 +35,8 @@ pub struct Scenario {
     pub token_lives: TokenLives,
     /// The issuer of keys.
     pub cloud_foundry: CloudFoundry,
+    /// What else is in the global account of the tenants.
+    pub cis: CisPlan,
     /// The tenants, each with its own keys and its own consumer.
     pub tenants: Vec<TenantPlan>,
 }
@@ -53,6 +55,7 @@ impl Default for Scenario {
             limits: Limits::default(),
             token_lives: TokenLives::default(),
             cloud_foundry: CloudFoundry::default(),
+            cis: CisPlan::default(),
             tenants: Vec::new(),
         }
     }
@@ -117,6 +120,16 @@ impl Default for TokenLives {
     fn default() -> Self {
         Self { cloud_foundry: 1200, dsi: 43_200, ciapi: 43_200, cirt: 3600 }
     }
+}
+
+/// The subaccounts that no tenant is in. Each tenant has one of its own name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CisPlan {
+    /// Names of those that are like the others.
+    pub uncovered: Vec<String>,
+    /// Names of those that are being deleted.
+    pub deleting: Vec<String>,
 }
 
 /// The issuer's side.
@@ -189,6 +202,7 @@ mod tests {
             "[limits]\nx = 1",
             "[[tenants]]\nid = \"a\"\nage = 3",
             "[cloud_foundry]\nx = 1",
+            "[cis]\nx = 1",
         ] {
             assert!(Scenario::parse(text).is_err(), "{text}");
         }

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use serde::Deserialize;
 
-use super::World;
 use super::judge::Deleter;
 use super::key::Maker;
+use super::{Other, World};
 use crate::scenario::Hostility;
 use crate::scenario::tenant::Role;
 
@@ -59,6 +59,16 @@ pub enum Change {
         tenant: String,
         /// False: 401 from now on.
         works: bool,
+    },
+    /// Whether the key of the global account is accepted.
+    CisLogin {
+        /// False: 401 from now on.
+        works: bool,
+    },
+    /// Somebody makes a subaccount that no tenant is in.
+    AddSubaccount {
+        /// Its name.
+        name: String,
     },
     /// Whether the password of the Cloud Foundry user is accepted; also unlocks the account.
     CfLogin {
@@ -131,6 +141,15 @@ impl World {
             }
             Change::CfLogin { works } => {
                 self.login.set(works);
+                Ok(())
+            }
+            Change::CisLogin { works } => {
+                self.cis.works = works;
+                Ok(())
+            }
+            Change::AddSubaccount { name } => {
+                let guid = self.chance.guid(&format!("{name}/subaccount"));
+                self.others.push(Other { guid, name, state: "OK" });
                 Ok(())
             }
             Change::Quota { limit } => {

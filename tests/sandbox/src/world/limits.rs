@@ -68,6 +68,10 @@ impl World {
                 let client = client.clone();
                 self.admit_to_manager(&client)
             }
+            (_, Some((Service::Cis, client))) => {
+                let who = format!("{client}{}", endpoint.template());
+                self.admit_to_cis(&who)
+            }
             _ => Admission::Pass,
         }
     }
@@ -98,6 +102,21 @@ impl World {
             return Admission::Refuse(self.asking(refusal, Service::Manager, form, wait));
         }
         Admission::Pass
+    }
+
+    /// Cloud Management counts the calls to each endpoint in windows of three seconds, and says in a header of its own when
+    /// the window ends (facts: CIS, section 4).
+    fn admit_to_cis(&mut self, who: &str) -> Admission {
+        let limit = self.scenario.limits.cis_per_three_seconds;
+        let Some(end) = self.counted(who, 3.0, limit) else { return Admission::Pass };
+        let seconds = whole_seconds(end - self.now());
+        let until = self.now() + TimeDelta::seconds(i64::from(seconds));
+        let text = format!("Maximum request rate limit is {limit} requests in 3 seconds");
+        let refusal = crate::api::cis::error(self, 429, 11_006, &text);
+        Admission::Refuse(Reply {
+            not_before: Some(until),
+            ..refusal.with("x-ratelimit-reset", seconds.to_string())
+        })
     }
 
     /// Counts a call in the window of `who`. The end of the window, where it is one too many.

@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::books::{Call, KEPT, Ledger};
 use self::limits::Meter;
-use self::tenant::Tenant;
+use self::tenant::{OwnLogin, Tenant};
 use self::token::{CloudFoundryLogin, Tokens};
 use crate::chance::Chance;
 use crate::clock;
@@ -50,6 +50,17 @@ pub(crate) struct Job {
     pub(crate) created_at: DateTime<Utc>,
 }
 
+/// What the token service of the global account calls itself.
+pub(crate) const ACCOUNT: &str = "global-account";
+
+/// A subaccount that no tenant is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Other {
+    pub(crate) guid: String,
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+}
+
 /// Everything.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -76,6 +87,12 @@ pub(crate) struct World {
     /// The technical user, as a guid.
     pub(crate) user: String,
     pub(crate) organization: String,
+    /// The guid of the global account.
+    pub(crate) account: String,
+    /// The key that shows it.
+    pub(crate) cis: OwnLogin,
+    /// The subaccounts that no tenant is in.
+    pub(crate) others: Vec<Other>,
     pub(crate) meter: Meter,
     pub(crate) ledger: Ledger,
     pub(crate) calls: VecDeque<Call>,
@@ -94,6 +111,24 @@ impl World {
         let (audited_space, user) = (chance.guid("audited space"), chance.guid("user"));
         let began_hostile = scenario.hostility != Hostility::Kind;
         let room = if began_hostile { format!("/r{:08x}", chance.draw("room") >> 32) } else { String::new() };
+        let account = chance.guid("global account");
+        let cis = OwnLogin {
+            client_id: format!("sb-{}!b100003|cis-central!b2", chance.guid("cis")),
+            secret: chance.secret("cis"),
+            certificate: None,
+            works: true,
+            created_at: started - TimeDelta::days(100),
+        };
+        let plan = &scenario.cis;
+        let named = plan.uncovered.iter().map(|name| (name, "OK"));
+        let named = named.chain(plan.deleting.iter().map(|name| (name, "DELETING")));
+        let others = named
+            .map(|(name, state)| Other {
+                guid: chance.guid(&format!("{name}/subaccount")),
+                name: name.clone(),
+                state,
+            })
+            .collect();
         let mut world = Self {
             chance,
             bases,
@@ -110,6 +145,9 @@ impl World {
             audited_space,
             user,
             organization,
+            account,
+            cis,
+            others,
             meter: Meter::default(),
             ledger: Ledger::default(),
             calls: VecDeque::new(),

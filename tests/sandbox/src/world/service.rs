@@ -26,6 +26,8 @@ pub(crate) enum Service {
     Portal,
     /// Cloud Integration, API and runtime.
     Integration,
+    /// Cloud Management.
+    Cis,
 }
 
 /// Who asks whom: the unit of pauses and limits.
@@ -45,6 +47,7 @@ impl Service {
             | Endpoint::Register(_) => Self::DataSpace,
             Endpoint::Artifacts(_) | Endpoint::Runtime(_) => Self::Integration,
             Endpoint::Portal { .. } => Self::Portal,
+            Endpoint::Account | Endpoint::Subaccounts | Endpoint::Environments => Self::Cis,
             Endpoint::ListManaged
             | Endpoint::CreateManaged
             | Endpoint::GetManaged(_)
@@ -67,7 +70,8 @@ impl World {
             | Service::Manager
             | Service::DataSpace
             | Service::Integration
-            | Service::Portal => self.tokens.owner(request.bearer()?)?,
+            | Service::Portal
+            | Service::Cis => self.tokens.owner(request.bearer()?)?,
         };
         Some((service, who))
     }

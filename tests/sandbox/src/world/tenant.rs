@@ -42,6 +42,10 @@ pub(crate) struct Tenant {
     pub(crate) issuer: Issuer,
     pub(crate) manager: OwnLogin,
     pub(crate) portal: Portal,
+    /// The key that shows the environments of its subaccount.
+    pub(crate) local: OwnLogin,
+    /// The guid of its subaccount.
+    pub(crate) subaccount: String,
     /// The space that the instances are in.
     pub(crate) space: String,
     /// Counts the moments that have an order: deletions, stored pairs, runs.
@@ -130,6 +134,8 @@ impl World {
             issuer: plan.issuer,
             manager: self.new_login(&id, ("sm", "service-manager!b2"), plan.login, authority)?,
             portal: Portal::new(&mut self.chance, &id, started),
+            local: self.new_login(&id, ("local", "cis-local!b2"), Login::Secret, authority)?,
+            subaccount: self.chance.guid(&format!("{id}/subaccount")),
             consumer: Consumer::onboarded(plan.dataplane, pair, onboarded),
             id: id.clone(),
             space: if plan.auditor { self.audited_space.clone() } else { self.space.clone() },
@@ -211,7 +217,7 @@ impl World {
     }
 
     /// A login to one of SAP's own services: what chance calls it, and how its client ids end.
-    fn new_login(
+    pub(crate) fn new_login(
         &mut self,
         tenant: &str,
         (service, suffix): (&str, &str),

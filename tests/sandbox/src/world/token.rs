@@ -20,6 +20,10 @@ pub(crate) enum Audience {
     CloudFoundry,
     Dsi(String),
     Manager(String),
+    /// The global account.
+    Cis,
+    /// The environments of a tenant's subaccount.
+    Local(String),
     Ciapi(String),
     Cirt(String),
     /// The backend of a portal, for the login of rekeyd.
@@ -87,6 +91,14 @@ impl Tokens {
     pub(crate) fn managed(&self, token: &str) -> Option<String> {
         match &self.access.get(token)?.audience {
             Audience::Manager(tenant) => Some(tenant.clone()),
+            _ => None,
+        }
+    }
+
+    /// The tenant of whose subaccount this token shows the environments.
+    pub(crate) fn local(&self, token: &str) -> Option<String> {
+        match &self.access.get(token)?.audience {
+            Audience::Local(tenant) => Some(tenant.clone()),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop as tests do")]
 
 mod books;
+mod cis;
 mod client;
 mod conduct;
 mod faults;
