@@ -94,7 +94,7 @@ fn text(found: &Discovery) -> String {
             parts.push(format!("{title}\n{}", keys(&of, found.at)));
         }
     }
-    if found.keys.is_empty() {
+    if found.keys.is_empty() && found.unseen.is_empty() {
         parts.push("every key that was seen on the instances of the tenants is managed\n".to_owned());
     }
     if !found.unseen.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rekeyd::clock::{Clock, SystemClock};
 use rekeyd::daemon::unmanaged::Discovery;
+use sap_sandbox::request::Operation;
 use sap_sandbox::scenario::tenant::{Role, TenantPlan};
 use sap_sandbox::scenario::{CisPlan, Scenario};
 use sap_sandbox::world::change::Change;
@@ -265,4 +266,23 @@ async fn a_file_is_written_for_each_and_holds_once_it_is_filled_in() {
     let output = fleet.ask(&arguments);
     assert!(String::from_utf8(output.stderr).unwrap().contains("is there already, and is left alone"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_of_one_round_looks_when_its_time_has_come() {
+    let knobs = Knobs {
+        daemon: "[[cis]]\nname = \"main\"\nservice-key = { file = \"cis.json\" }\n",
+        ..Knobs::default()
+    };
+    let fleet = Fleet::new(account().kindly(), knobs).await;
+    let looks = || {
+        let calls = fleet.sandbox.calls(0);
+        calls.iter().filter(|call| call.operation == Operation::ReadAccount).count()
+    };
+    let remembered = || std::fs::read_to_string(fleet.path("state/discovery/main.json")).unwrap();
+    assert!(fleet.launch_once().ended(PATIENCE).await.success());
+    assert_eq!(looks(), 2, "the account and the list");
+    let first = remembered();
+    assert!(fleet.launch_once().ended(PATIENCE).await.success());
+    assert_eq!((looks(), remembered()), (2, first), "six hours have not passed");
 }

@@ -11,6 +11,9 @@ use crate::domain::policy::Limits;
 const MANAGER_KEY: &str = r#"{"clientid": "c", "clientsecret": "NotARealSecret", "sm_url": "https://sm.example.com",
     "url": "https://auth.example.com"}"#;
 
+const CIS_KEY: &str = r#"{"uaa": {"clientid": "c", "clientsecret": "NotARealSecret", "url": "https://auth.example.com"},
+    "endpoints": {"accounts_service_url": "https://a.example.com", "provisioning_service_url": "https://p.example.com"}}"#;
+
 const CERTIFICATES: &str = "-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----\n";
 
 pub(super) fn shipped(name: &str) -> String {
@@ -25,6 +28,8 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
     fs::create_dir(world.path("keys")).unwrap();
     world.write("keys/acme-dsi.json", SERVICE_KEY, 0o640);
     world.write("keys/acme-sm.json", MANAGER_KEY, 0o640);
+    world.write("keys/cis.json", CIS_KEY, 0o640);
+    world.write("keys/cis-acme.json", CIS_KEY, 0o640);
     world.write("tenants_acme-cf", "NotARealSecret", 0o600);
     world.write("portal-seal", "NotARealSecret, and long enough to seal with", 0o600);
     world.write("ca.pem", CERTIFICATES, 0o644);
