@@ -115,7 +115,7 @@ fn text(found: &Discovery) -> String {
             .flat_map(|of| of.tenants.iter().map(|tenant| format!("`{tenant}`")))
             .collect();
         parts.push(format!(
-            "where {} is cannot be told from its keys: name the subaccounts in `ignore`, or add `[[cis.local]]`\n",
+            "where {} is cannot be told from its keys: name its `subaccount` in the tenant's file, or add `[[cis.local]]`\n",
             names.into_iter().take(5).collect::<Vec<_>>().join(", ")
         ));
     }

@@ -65,7 +65,7 @@ acme/dataplane  cirt  rekeyd-cirt-g7-abc  unknown
 
 the keys of `beta/dataplane` were not seen: `rekeyd status` says why
 
-where `zeta` is cannot be told from its keys: name the subaccounts in `ignore`, or add `[[cis.local]]`
+where `zeta` is cannot be told from its keys: name its `subaccount` in the tenant's file, or add `[[cis.local]]`
 
 1 subaccount has no tenant here: `rekeyd discover --write DIR` writes a file to fill in for each
 ";

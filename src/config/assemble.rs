@@ -46,6 +46,7 @@ pub(super) fn tenant(
         id,
         schedule,
         maintenance: root.list("maintenance").iter().filter_map(|one| maintenance(one, problems)).collect(),
+        subaccount: root.text("subaccount").map(|guid| guid.to_lowercase()),
         dataspace: dataspace.and_then(|section| self::dataspace(section, daemon, problems)),
         cloud_foundry: cloud_foundry.and_then(issuers::cloud_foundry),
         service_manager: service_manager

@@ -114,6 +114,8 @@ pub enum Form {
     Texts,
     /// A program by its whole path, with its arguments.
     Program,
+    /// An id as SAP makes them.
+    Guid,
     /// A day of the calendar.
     Day,
     /// Permissions of a file, in octal.
@@ -236,6 +238,7 @@ pub static TENANT: &[Key] = &[
     required("id", Form::Word, "\"acme-prod\"", "The tenant's name in every command, metric and log line. It never changes: the journal knows the tenant by it."),
     optional("schedule", Form::Table(TENANT_SCHEDULE), "", "A schedule of this tenant's own, instead of the daemon's."),
     optional("maintenance", Form::Tables(MAINTENANCE), "", "When rotations of this tenant may begin: at any time, if left out. Where no window is left before the keys end, they begin all the same."),
+    optional("subaccount", Form::Guid, "\"0b9e6f1c-2a64-4c1e-9d57-0c5f7d1f6a01\"", "The guid of the tenant's subaccount, for `rekeyd discover`: only needed where its keys do not say it."),
     optional("dataspace", Form::Table(DATASPACE), "", "SAP Data Space Integration of this tenant, as a consumer."),
     optional("cloud-foundry", Form::Table(CLOUD_FOUNDRY), "", "Cloud Foundry of this tenant, as an issuer."),
     optional("service-manager", Form::Table(SERVICE_MANAGER), "", "SAP Service Manager of this tenant, as an issuer: for instances outside Cloud Foundry."),

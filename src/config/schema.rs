@@ -98,6 +98,9 @@ fn form(form: &Form) -> Value {
                 },
             ],
         }),
+        Form::Guid => {
+            json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$" })
+        }
         Form::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
         Form::Mode => json!({ "type": "string", "pattern": "^0?[0-7]{3}$" }),
         Form::Texts => json!({ "type": "array", "items": { "type": "string" } }),

@@ -52,6 +52,8 @@ pub struct Tenant {
     pub schedule: Arc<Schedule>,
     /// When its rotations may begin; at any time where there are none.
     pub maintenance: Arc<[Maintenance]>,
+    /// The guid of its subaccount, where the operator says it.
+    pub subaccount: Option<String>,
     /// Its Data Space Integration.
     pub dataspace: Option<Dataspace>,
     /// Its Cloud Foundry.

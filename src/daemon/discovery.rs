@@ -70,7 +70,8 @@ impl Memory {
         if memory.key != key {
             memory = Self { key, key_seen_at: None, ..memory };
         }
-        memory.key_seen_at.get_or_insert(now);
+        // A clock that was ahead must not make it younger.
+        memory.key_seen_at = Some(memory.key_seen_at.map_or(now, |at| at.min(now)));
         memory
     }
 
@@ -120,9 +121,10 @@ pub(super) async fn watch_all(daemon: Arc<Daemon>, stop: CancellationToken) {
 /// Looks at the accounts whose time has come, for a daemon of one round.
 pub(super) async fn round(daemon: &Daemon) {
     for section in daemon.accounts() {
-        let memory = begin(daemon, &section).await;
-        let next = memory.last_success_at.map(|at| after(at, section.every));
-        if next.is_none_or(|next| daemon.clock.now() >= next) {
+        let last = begin(daemon, &section).await.last_success_at;
+        let now = daemon.clock.now();
+        // What is written of a time to come was written on a clock that was ahead.
+        if last.is_none_or(|last| now < last || now >= after(last, section.every)) {
             daemon.look_at(&section).await;
         }
     }

@@ -179,7 +179,11 @@ pub fn marks(config: &Config) -> BTreeMap<TenantId, Marks> {
 }
 
 fn marks_of(tenant: &Tenant) -> Marks {
-    let mut marks = Marks::default();
+    let mut marks = Marks { subaccounts: tenant.subaccount.iter().cloned().collect(), ..Marks::default() };
+    // The operator knows better than the keys.
+    if tenant.subaccount.is_some() {
+        return marks;
+    }
     let dataspace = tenant.dataspace.as_ref().map(|section| &section.key);
     let manager = tenant.service_manager.as_ref().map(|section| &section.key);
     for home in dataspace.into_iter().chain(manager).map(crate::secret::ServiceKey::home) {
@@ -278,3 +282,7 @@ pub async fn accounts_alone(config: &Config, http: &Arc<Http>) -> Vec<Account> {
     }
     accounts
 }
+
+#[cfg(test)]
+#[path = "unmanaged_tests.rs"]
+mod tests;

@@ -36,6 +36,17 @@ fn an_account_is_read_with_its_defaults() {
 }
 
 #[test]
+fn a_tenant_may_say_where_it_is() {
+    let said = "id = \"acme\"\nsubaccount = \"0B9E6F1C-2a64-4c1e-9d57-0c5f7d1f6a01\"\n";
+    let config = loaded(&[Edit::Tenant("id = \"acme\"\n", said)]).config;
+    assert_eq!(config.tenants[0].subaccount.as_deref(), Some("0b9e6f1c-2a64-4c1e-9d57-0c5f7d1f6a01"));
+    let lines =
+        World::new(&[Edit::Tenant("id = \"acme\"\n", "id = \"acme\"\nsubaccount = \"acme\"\n")]).messages();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("`subaccount` is `acme`: expected a guid such as"), "{lines:?}");
+}
+
+#[test]
 fn what_is_wrong_with_an_account_is_named() {
     let lines = World::new(&with(
         "instance = \"one\"\n[[cis]]\nname = \"a\"\nservice-key = { file = \"tenants.d/dsi.json\" }\n\

@@ -15,7 +15,7 @@ fn keys_and_ids() {
     check(
         &[Tenant("[dataspace]", "[datspace]")],
         &[
-            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `dataspace`, `cloud-foundry`, `service-manager`, `portal`, `registration`, `files`, `credential`; did you mean `dataspace`?",
+            "tenants.d/acme.toml:4:2: error: unknown key `datspace` at the top level: expected one of `version`, `id`, `schedule`, `maintenance`, `subaccount`, `dataspace`, `cloud-foundry`, `service-manager`, `portal`, `registration`, `files`, `credential`; did you mean `dataspace`?",
             "tenants.d/acme.toml:14:12: error: `consumer` in `[[credential]]` is `dataspace`, but there is no section `[dataspace]`; add the section `[dataspace]`",
         ],
     );

@@ -19,9 +19,11 @@ pub(super) fn account(world: &mut World, request: &Request) -> Reply {
     if let Err(denied) = bearer(world, request, &Audience::Cis) {
         return refused(world, &denied);
     }
+    let made = world.now() - AGE;
+    let made = date(world, made);
     let mut account = json!({
         "guid": world.account, "displayName": "Sandbox", "state": "OK", "contractStatus": "ACTIVE",
-        "subdomain": "sandbox", "createdDate": date(world, "account", world.now() - AGE),
+        "subdomain": "sandbox", "createdDate": made,
     });
     if value(&request.parameters(), "expand") == Some("true") {
         let (inside, outside): (Vec<Value>, Vec<Value>) =
@@ -79,7 +81,7 @@ fn subaccounts(world: &mut World) -> Vec<Value> {
     let made = world.now() - AGE;
     let mut found = Vec::new();
     for (name, guid, parent, state) in all {
-        let date = date(world, name, made);
+        let date = date(world, made);
         found.push(json!({
             "guid": guid, "technicalName": guid, "displayName": name, "globalAccountGUID": account,
             "parentGUID": parent, "parentType": if *parent == account { "ROOT" } else { "FOLDER" },
@@ -94,9 +96,9 @@ fn subaccounts(world: &mut World) -> Vec<Value> {
 
 /// A date as one of those who answer writes it: milliseconds on the wire, an ISO text in the specification, and words from
 /// the backend of the command line.
-fn date(world: &World, what: &str, at: DateTime<Utc>) -> Value {
+fn date(world: &mut World, at: DateTime<Utc>) -> Value {
     let at = world.as_told_by(Service::Cis, at);
-    let form = if world.is_hostile() { world.chance.of(&format!("{what}/date")) % 3 } else { 0 };
+    let form = if world.is_hostile() { world.chance.up_to("cis/date", 2) } else { 0 };
     match form {
         0 => json!(at.timestamp_millis()),
         1 => json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)),
