@@ -148,8 +148,9 @@ impl Post {
             // A notice that fails is made again from the same entry: the teller must not have seen it.
             let mut teller = self.teller.clone();
             if let Some(notice) = teller.of(entry) {
-                self.tell(daemon, &notice).await?;
+                let is_sent = self.tell(daemon, &notice).await?;
                 self.outbox.told_up_to(entry.sequence).await.map_err(|error| unwritten(&error))?;
+                self.pace(daemon, is_sent).await;
             }
             self.teller = teller;
             self.seen = entry.sequence;
@@ -174,8 +175,9 @@ impl Post {
                 return Ok(());
             }
             if self.outbox.is_new(&notice) {
-                self.tell(daemon, &notice).await?;
+                let is_sent = self.tell(daemon, &notice).await?;
                 self.outbox.told(&notice).await.map_err(|error| unwritten(&error))?;
+                self.pace(daemon, is_sent).await;
             }
         }
         self.turn = turn;
@@ -185,11 +187,20 @@ impl Post {
         Ok(())
     }
 
-    /// Tells one notice. A message that is refused as such again and again is given up, with a line in the log.
-    async fn tell(&mut self, daemon: &Daemon, notice: &Notice) -> Result<(), Failure> {
+    /// Waits after a message that was sent, and written down as told: nobody is flooded, whatever the journal holds, and a
+    /// stop meanwhile tells nothing twice.
+    async fn pace(&self, daemon: &Daemon, is_sent: bool) {
+        if is_sent {
+            daemon.clock.sleep(Duration::from_mins(1) / self.section.per_minute.max(1)).await;
+        }
+    }
+
+    /// Tells one notice, and answers whether it was sent. A message that is refused as such again and again is given up, with
+    /// a line in the log.
+    async fn tell(&mut self, daemon: &Daemon, notice: &Notice) -> Result<bool, Failure> {
         let name = &self.section.name;
         if notice.severity < self.section.severity {
-            return Ok(());
+            return Ok(false);
         }
         let outcome = self.sink.send(notice).await;
         match outcome {
@@ -199,9 +210,7 @@ impl Post {
                 }
                 (self.failures, self.refusals) = (0, 0);
                 daemon.metrics.sink(name, "sent");
-                // The pace: nobody is flooded, whatever the journal holds.
-                daemon.clock.sleep(Duration::from_mins(1) / self.section.per_minute.max(1)).await;
-                Ok(())
+                Ok(true)
             }
             Err(failure) if failure.class == Class::ClientError && self.refusals + 1 >= REFUSALS => {
                 warn!(
@@ -210,7 +219,7 @@ impl Post {
                 );
                 self.refusals = 0;
                 daemon.metrics.sink(name, "dropped");
-                Ok(())
+                Ok(false)
             }
             Err(failure) => {
                 if failure.class == Class::ClientError {

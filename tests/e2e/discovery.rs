@@ -159,6 +159,13 @@ async fn a_gap_is_counted_and_told_once_whatever_is_restarted() {
     let rekeyd = fleet.start().await;
     let first = until_told(&told, "uncovered", 1).await;
     assert_eq!(first.len(), 1, "{first:?}");
+    // What was told is written down as soon as it is.
+    let clock = SystemClock::new();
+    let written = || std::fs::read_to_string(fleet.path("state/sinks/ops.json")).unwrap_or_default();
+    while !written().contains(&first[0]) {
+        assert!(clock.monotonic() < PATIENCE, "{}", written());
+        clock.sleep(POLL).await;
+    }
     until_scraped(&rekeyd.pages(), "rekeyd_discovery_subaccounts{issuer=\"main\"} 3").await;
     assert!(rekeyd.stop().await.success());
     let text =
