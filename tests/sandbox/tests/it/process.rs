@@ -37,7 +37,9 @@ async fn a_process_plays_a_scenario() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["acme-dsi.json", "acme.json", "ca.pem", "cert-dsi.json", "cert.json", "cf-password"]);
+    let expected =
+        ["acme-dsi.json", "acme-local.json", "acme.json", "ca.pem", "cert-dsi.json", "cert-local.json"];
+    assert_eq!(names, [&expected[..], &["cert.json", "cf-password", "cis.json"]].concat());
     let key: Value = serde_json::from_slice(&std::fs::read(out.join("cert-dsi.json")).unwrap()).unwrap();
     assert!(key["oauth"]["tokenurl"].as_str().unwrap().contains("/xsuaa-cert/cert/"));
 
