@@ -67,11 +67,11 @@ impl Request {
     }
 
     pub(crate) fn parameters(&self) -> Vec<(String, String)> {
-        pairs(self.query.as_bytes())
+        form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
     }
 
     pub(crate) fn form(&self) -> Vec<(String, String)> {
-        pairs(&self.body)
+        form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
     /// The token in the header, where there is one.
@@ -84,10 +84,6 @@ impl Request {
     pub(crate) fn base(&self, world: &World) -> String {
         world.inside(if self.secure { &world.bases.https } else { &world.bases.http })
     }
-}
-
-fn pairs(text: &[u8]) -> Vec<(String, String)> {
-    form_urlencoded::parse(text).into_owned().collect()
 }
 
 /// The value of a parameter.
@@ -344,17 +340,8 @@ impl Endpoint {
                 let body: serde_json::Value = serde_json::from_slice(&request.body).ok()?;
                 of_instance(body.pointer("/relationships/service_instance/data/guid")?.as_str()?)
             }
-            Self::Root
-            | Self::UaaToken
-            | Self::UserInfo
-            | Self::Roles
-            | Self::Instances
-            | Self::Spaces
-            | Self::Organizations
-            | Self::Account
-            | Self::Subaccounts
-            | Self::Environments
-            | Self::Nowhere => None,
+            // The others are about everybody, or about nobody.
+            _ => None,
         }
     }
 }
