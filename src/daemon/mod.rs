@@ -20,6 +20,7 @@ mod reload;
 pub mod report;
 mod sections;
 mod sinks;
+mod steps;
 mod summary;
 pub mod triggers;
 pub mod unmanaged;

@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet_status::FleetStatus;
 use super::gates::GateStatus;
+use super::steps::describe;
 use super::unmanaged::CisStatus;
 use crate::config::problem::lasting;
 use crate::domain::names::{CredentialId, Role};
 use crate::domain::observation::Seen;
-use crate::domain::plan::{Again, NextLook, Step, again, rotation_due};
+use crate::domain::plan::{Again, NextLook, again, rotation_due};
 use crate::domain::proof::required_grade;
 use crate::domain::record::Record;
 use crate::domain::stage::Stage;
-use crate::domain::story;
 use crate::domain::view::View;
 use crate::domain::{Timestamp, after};
 use crate::engine::{Engine, Peek};
@@ -327,28 +327,4 @@ fn in_words(again: Again, record: &Record) -> String {
         }
     };
     format!("by itself {when}, since it is still due; `rekeyd hold {}` stops that", record.credential)
-}
-
-/// A step in words, as something that would be done.
-fn describe(step: &Step, record: Option<&Record>) -> String {
-    let is_back = record.is_some_and(|record| record.turned_back.is_some());
-    match step {
-        Step::Rest => "nothing".to_owned(),
-        Step::Note(event) if is_back => format!("write down: {}", story::tell_back(event)),
-        Step::Note(event) => format!("write down: {}", story::tell(event)),
-        Step::Begin { generation, .. } => format!("begin the rotation to generation {generation}"),
-        Step::Create { role, name } => format!("create the `{role}` key `{name}` at the issuer"),
-        Step::Test { role, fresh, .. } => format!("try the fresh `{role}` key `{}`", fresh.name),
-        Step::Deliver { keys } => {
-            let names: Vec<_> = keys.values().map(|key| format!("`{}`", key.name)).collect();
-            format!("deliver {} to the consumer", names.join(" and "))
-        }
-        Step::Provision { .. } => "ask the consumer to provision".to_owned(),
-        Step::Confirm { .. } => "try every fresh key once more".to_owned(),
-        Step::Renew { .. } => "try every key in use again".to_owned(),
-        Step::Delete { role, key, .. } => format!("delete the `{role}` key `{}` at the issuer", key.name),
-        Step::Probe { role, key } => {
-            format!("try the deleted `{role}` key `{}`: it must be refused", key.name)
-        }
-    }
 }
