@@ -129,6 +129,15 @@ pub enum SinkKind {
         /// Its service key.
         key: Box<ServiceKey>,
     },
+    /// SAP Cloud ALM, which is told how every credential is.
+    CloudAlm {
+        /// The service key of its API.
+        key: Box<ServiceKey>,
+        /// The id of an entry in its Landscape Management.
+        service: String,
+        /// The pause between two messages.
+        every: Duration,
+    },
 }
 
 /// The way out.
@@ -200,8 +209,12 @@ fn sinks(root: &Section, problems: &mut Vec<Problem>) -> Vec<Sink> {
 
 fn sink(section: &Section, allow_http: bool, problems: &mut Vec<Problem>) -> Option<Sink> {
     let word = section.text("kind")?;
-    let needed = if word == "webhook" { "url" } else { "service-key" };
-    if !section.has(needed) {
+    let needed: &[&'static str] = match word.as_str() {
+        "webhook" => &["url"],
+        "cloud-alm" => &["service-key", "service-id"],
+        _ => &["service-key"],
+    };
+    if let Some(needed) = needed.iter().copied().find(|key| !section.has(key)) {
         let found = format!("missing key `{needed}` in `[[sink]]` of kind `{word}`");
         problems.push(Problem::error(&section.site, &section.path_of(needed), found));
         return None;
@@ -216,6 +229,11 @@ fn sink(section: &Section, allow_http: bool, problems: &mut Vec<Problem>) -> Opt
             }
             SinkKind::Webhook { url, secret: section.password("secret") }
         }
+        "cloud-alm" => SinkKind::CloudAlm {
+            key: section.service_key("service-key")?,
+            service: section.text("service-id")?,
+            every: section.span("every")?,
+        },
         _ => SinkKind::AlertNotification { key: section.service_key("service-key")? },
     };
     Some(Sink {

@@ -5,6 +5,7 @@
 //! the journal.
 
 pub mod assembly;
+mod cloud_alm;
 pub mod control;
 mod discovery;
 pub mod fleet_status;

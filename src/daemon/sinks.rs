@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Daemon, sections};
+use super::{Daemon, cloud_alm, sections};
 use crate::config::daemon::{Sink as Section, SinkKind};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::notice::{Notice, Teller, standing};
@@ -30,9 +30,17 @@ const REFUSALS: u32 = 5;
 /// The end of `run --once` waits no longer for its sinks.
 const FLUSH: Duration = Duration::from_secs(20);
 
+/// What SAP Cloud ALM is told by, where the section is one of it.
+fn cloud_alm(section: &Section) -> Option<cloud_alm::Settings> {
+    let SinkKind::CloudAlm { key, service, every } = &section.kind else { return None };
+    let (name, key, service, every) = (section.name.clone(), (**key).clone(), service.clone(), *every);
+    Some(cloud_alm::Settings { name, key, service, every })
+}
+
 /// Builds the sink that a section describes.
 pub(super) fn build(section: &Section, http: &Arc<Http>, instance: &str) -> Result<Sink, Failure> {
     match &section.kind {
+        SinkKind::CloudAlm { .. } => unreachable!("it is told how things are, not what happens"),
         SinkKind::Webhook { url, secret } => Sink::webhook(Arc::clone(http), url, secret.clone(), instance),
         SinkKind::AlertNotification { key } => Sink::alert_notification(Arc::clone(http), key, instance),
     }
@@ -47,7 +55,9 @@ pub(super) async fn tell_all(daemon: Arc<Daemon>, stop: CancellationToken) {
 pub(super) async fn flush(daemon: &Arc<Daemon>) {
     let all = async {
         for section in daemon.sinks() {
-            if let Some(mut post) = Post::open(daemon, section).await {
+            if let Some(settings) = cloud_alm(&section) {
+                cloud_alm::once(daemon, &settings).await;
+            } else if let Some(mut post) = Post::open(daemon, section).await {
                 post.pass(daemon, &CancellationToken::new()).await;
             }
         }
@@ -59,6 +69,9 @@ pub(super) async fn flush(daemon: &Arc<Daemon>) {
 }
 
 async fn follow(daemon: Arc<Daemon>, section: Section, stop: CancellationToken) {
+    if let Some(settings) = cloud_alm(&section) {
+        return cloud_alm::follow(daemon, settings, stop).await;
+    }
     let mut post = loop {
         if let Some(post) = Post::open(&daemon, section.clone()).await {
             break post;

@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod fold;
 pub mod forecast;
 pub mod halt;
+pub mod health;
 pub mod key;
 pub mod names;
 pub mod notice;

@@ -1,6 +1,7 @@
 //! Who is told what happens: a webhook of the operator's, or SAP Alert Notification. A sink decides nothing, and nothing
 //! waits for it.
 
+pub mod cloud_alm;
 pub mod outbox;
 #[cfg(test)]
 mod tests;

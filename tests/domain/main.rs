@@ -12,6 +12,7 @@ mod forecast;
 mod found;
 mod gates;
 mod given;
+mod health;
 mod in_place;
 mod names;
 mod notice;

@@ -168,3 +168,77 @@ async fn a_person_is_told_waited_for_and_believed() {
     assert!(!text.contains("clientsecret") && !text.contains("sb-"), "nothing secret is told: {text}");
     fleet.assert_safe();
 }
+
+/// What Cloud ALM was sent: the query and the body.
+type Sent = Arc<Mutex<Vec<(String, Value)>>>;
+
+async fn cloud_alm(sent: Sent) -> String {
+    let take = move |uri: axum::http::Uri, headers: axum::http::HeaderMap, body: String| {
+        let sent = sent.clone();
+        async move {
+            if headers.get("authorization").is_none_or(|bearer| bearer != "Bearer calm-token") {
+                return StatusCode::UNAUTHORIZED;
+            }
+            let query = uri.query().unwrap_or_default().to_owned();
+            sent.lock().unwrap().push((query, serde_json::from_str(&body).unwrap()));
+            StatusCode::OK
+        }
+    };
+    let token = || async {
+        axum::Json(
+            serde_json::json!({ "access_token": "calm-token", "token_type": "bearer", "expires_in": 3600 }),
+        )
+    };
+    let router = Router::new()
+        .route("/api/calm-metrics/v1/metrics", post(take))
+        .route("/uaa/oauth/token", post(token));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_alm_is_told_how_every_credential_is() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let sent = Sent::default();
+    let url = cloud_alm(sent.clone()).await;
+    let key = serde_json::json!({
+        "endpoints": { "Api": format!("{url}/api") },
+        "uaa": { "clientid": "sb-clmapi!b1|calm!b2", "clientsecret": "NotARealSecret", "url": format!("{url}/uaa"),
+                 "identityzone": "acme", "credential-type": "binding-secret" },
+    });
+    fleet.write("calm.json", &key.to_string());
+    let daemon =
+        fs::read_to_string(fleet.config()).unwrap().replace("[http]\n", "[http]\nallow-http = true\n");
+    let dir = fleet.dir.path().display().to_string();
+    fleet.write(
+        "rekeyd.toml",
+        &format!(
+            "{daemon}[[sink]]\nname = \"calm\"\nkind = \"cloud-alm\"\nservice-key = {{ file = \"{dir}/calm.json\" }}\n\
+             service-id = \"f0e1\"\nevery = \"1 min\"\n"
+        ),
+    );
+    let rekeyd = fleet.start().await;
+    fleet.until_rotated("acme").await;
+    assert!(rekeyd.stop().await.success());
+    // Told at the start, and again at the next one.
+    let before = sent.lock().unwrap().len();
+    assert!(before > 0, "{}", fleet.log());
+    let _rekeyd = fleet.start().await;
+    let clock = SystemClock::new();
+    while sent.lock().unwrap().len() == before && clock.monotonic() < crate::fleet::PATIENCE {
+        clock.sleep(crate::fleet::POLL).await;
+    }
+    let (query, body) = sent.lock().unwrap().last().unwrap().clone();
+    assert_eq!(query, "useCase=hm&serviceId=f0e1&dev=false");
+    let of_tenant = &body["resourceMetrics"][0];
+    assert_eq!(of_tenant["resource"]["attributes"][0]["value"]["stringValue"], "acme");
+    let metrics = of_tenant["scopeMetrics"][0]["metrics"].as_array().unwrap().clone();
+    let state = metrics.iter().find(|metric| metric["name"] == "dataplane state").unwrap();
+    assert_eq!(state["gauge"]["dataPoints"][0]["attributes"][1]["value"]["stringValue"], "ok", "{state}");
+    let days = metrics.iter().find(|metric| metric["name"] == "dataplane days left").unwrap();
+    assert!(days["gauge"]["dataPoints"][0]["asDouble"].as_f64().unwrap() > 300.0, "{days}");
+    let text = serde_json::to_string(&sent.lock().unwrap().clone()).unwrap();
+    assert!(!text.contains("NotARealSecret") && !text.contains("sb-"), "nothing secret is told: {text}");
+}

@@ -102,8 +102,10 @@ async fn a_failing_dataplane_gets_the_old_credential_back() {
     let fleet = Fleet::new(one(dataplane).kindly(), Knobs::default()).await;
     let before = fleet.sandbox.books();
     let _rekeyd = fleet.start().await;
-    let status =
-        fleet.until("acme", "settled after turning back", |status| status.turned_back.is_some()).await;
+    let is_back = |status: &rekeyd::daemon::report::CredentialStatus| {
+        status.phase == "settled" && status.turned_back.is_some()
+    };
+    let status = fleet.until("acme", "settled after turning back", is_back).await;
     assert!(status.turned_back.unwrap().contains("fails with the fresh keys"));
     let events = fleet.events("acme");
     let turned = events.iter().position(|event| *event == "turned-back").unwrap();
