@@ -50,6 +50,15 @@ proptest! {
         }
     }
 
+    /// Scenario 28: what goes wrong near the end is tried often enough to come right in time.
+    #[test]
+    fn with_eight_hours_left_no_wait_is_longer_than_half_an_hour(failures: u32, seconds in 1_u64..=8 * 3600) {
+        for class in Class::ALL {
+            let wait = delay(&credential(), class, failures, Some(Duration::from_secs(seconds)));
+            prop_assert!(wait <= Duration::from_mins(30), "{:?}: {:?}", class, wait);
+        }
+    }
+
     #[test]
     fn the_same_failure_waits_the_same(failures in 1_u32..50) {
         let now = at("2026-01-01T00:00:00Z");
