@@ -39,7 +39,7 @@ others; then the fresh ones soak and are retired. It counts as a failed rotation
 not do well with the fresh keys: where no rotation of this release went well before it, or more than `halt-percent` failed \
 in a week, the fleet halts, and nothing else begins until `rekeyd resume --fleet`.\n\n\
 Where the old keys are due, the rotation is tried again by itself, after a rest of one soak that grows with every turn: \
-`rekeyd status` and `rekeyd forecast` say when, and `rekeyd hold` stops that."
+`rekeyd status` and `rekeyd forecast` say when, and `rekeyd hold T/C` stops that."
 )]
 pub(crate) struct Restore {
     /// Which credential, as `tenant/credential`.
@@ -180,7 +180,7 @@ fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Don
         text.push_str(&ends);
     }
     if matches!(wish, Wish::Restore { .. }) {
-        text.push_str(RESTORED);
+        text.push_str(&restored(credential));
     }
     if common.json {
         println!("{}", serde_json::json!({ "message": text, "waits": done.waits }));
@@ -190,10 +190,14 @@ fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Don
 }
 
 /// What a person who goes back ought to know.
-const RESTORED: &str = "\nthe old keys are delivered again and proven; then the fresh ones soak and are retired. It counts \
+fn restored(id: &CredentialId) -> String {
+    format!(
+        "\nthe old keys are delivered again and proven; then the fresh ones soak and are retired. It counts \
     as a failed rotation: where no rotation of this release went well before it, or too many failed in a week, the \
     fleet halts and nothing else begins until `rekeyd resume --fleet`. Where the old keys are due, the rotation is tried \
-    again by itself after a rest of one soak: `rekeyd status` says when, and `rekeyd hold` stops that";
+    again by itself after a rest, one soak at first and one more each time: `rekeyd status` says when, and `rekeyd hold {id}` stops that"
+    )
+}
 
 pub(super) fn say(common: &Common, text: &str) {
     if common.json {

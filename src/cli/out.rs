@@ -55,7 +55,9 @@ pub(super) fn write(text: Arguments<'_>) {
 
 /// Writes a line to standard error.
 pub(super) fn write_error(text: Arguments<'_>) {
-    std::eprintln!("{}", adapted(&text.to_string(), GIVEN.get()));
+    let line = format!("{}\n", adapted(&text.to_string(), GIVEN.get()));
+    // Whoever has stopped reading is told nothing, and the exit code says the rest.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 macro_rules! print {

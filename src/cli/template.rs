@@ -21,6 +21,13 @@ pub(super) async fn write(common: &Common, folder: &Path, found: &Discovery) -> 
     open.retain(|of| of.cover == "uncovered");
     open.sort_by_key(|of| (&of.subaccount.name, &of.subaccount.guid));
     let mut written = Vec::new();
+    if !open.is_empty()
+        && let Err(problem) = std::fs::create_dir_all(folder)
+    {
+        let text =
+            format!("`{}` cannot be made: {problem}; name a folder that may be written", folder.display());
+        return Err(fail(Exit::Failed, &text));
+    }
     for of in &open {
         let id = id(of, &taken);
         let path = folder.join(format!("{id}.toml"));

@@ -88,8 +88,17 @@ fn admit_restore(record: &Record) -> Result<(), String> {
         Stage::Soaking { .. } | Stage::Restoring { .. } | Stage::Retiring { course: Course::Back(_), .. } => {
             Err(format!("the old keys are back already: {}", see(record)))
         }
-        Stage::Retiring { .. } => {
-            Err(format!("it is too late, the old keys are being retired: {}", see(record)))
+        Stage::Retiring { .. } => Err(format!(
+            "it is too late, the old keys are being retired: once that is over, `rekeyd rotate {}` makes fresh ones; {}",
+            record.credential,
+            see(record)
+        )),
+        Stage::Settled { .. } if record.outcome.as_ref().is_some_and(|last| last.turned_back.is_none()) => {
+            Err(format!(
+                "the last rotation is over, and the keys before it are gone: `rekeyd rotate {}` makes fresh ones; {}",
+                record.credential,
+                see(record)
+            ))
         }
         Stage::Delivering { .. } => {
             Err(format!("the delivery is not answered yet: try again in a moment; {}", see(record)))

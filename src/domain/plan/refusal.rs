@@ -18,7 +18,8 @@ pub const LOGIN_REFUSED: &str = "login-refused";
 
 /// What a person does about a login of rekeyd's that is refused.
 pub(super) const MEND_LOGIN: &str = "mend the user or the secret that the tenant's file names (`rekeyd check-config --online` \
-    tries every login), then `rekeyd reload` has it tried at once";
+    tries every login), then `rekeyd reload` has it tried at once; where only its rights were mended, \
+    `rekeyd rotate --due` does";
 
 /// No failure is waited for longer. A later instant was written before the clock was set back.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
