@@ -145,6 +145,15 @@ impl Daemon {
         })
     }
 
+    /// Where a daemon answers although none does on the socket that was named, and what to do then.
+    pub(super) fn elsewhere(&self) -> Option<String> {
+        let other = self.other.as_ref().filter(|other| answers(other))?;
+        Some(format!(
+            "one answers on `{}`, where the configuration has it: leave `--socket` and `REKEYD_SOCKET` out",
+            other.display()
+        ))
+    }
+
     fn unreachable(&self, problem: &LocalError) -> Exit {
         let path = self.path.display();
         let (exit, text) = match problem {
@@ -155,13 +164,9 @@ impl Daemon {
                      may; ask as the daemon's user, `sudo -u rekeyd rekeyd …`, or be added to the group"
                 ),
             ),
-            LocalError::Absent if self.other.as_ref().is_some_and(|other| answers(other)) => (
+            LocalError::Absent if let Some(other) = self.elsewhere() => (
                 Exit::Unavailable,
-                format!(
-                    "no daemon answers on `{path}`, so nothing was asked and nothing changes: one answers on `{}`, where the \
-                     configuration has it: leave `--socket` and `REKEYD_SOCKET` out",
-                    self.other.as_ref().unwrap_or(&self.path).display()
-                ),
+                format!("no daemon answers on `{path}`, so nothing was asked and nothing changes: {other}"),
             ),
             LocalError::Absent => (
                 Exit::Unavailable,

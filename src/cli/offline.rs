@@ -33,14 +33,15 @@ async fn notice(common: &Common) {
     }
     let client = Client::of(common);
     let path = client.path.display();
-    let why = match client.try_get::<Status>("/v1/status").await {
-        Err(LocalError::Denied) => format!(
+    let asked = client.try_get::<Status>("/v1/status").await;
+    let why = if matches!(asked, Err(LocalError::Denied)) {
+        format!(
             "the control socket `{path}` may not be opened by this user: what follows rests on the journal; \
              `sudo -u rekeyd rekeyd status` asks the daemon"
-        ),
-        _ => format!(
-            "no daemon answers on `{path}`: what follows rests on the journal; `rekeyd run` starts one"
-        ),
+        )
+    } else {
+        let next = client.elsewhere().unwrap_or_else(|| "`rekeyd run` starts one".to_owned());
+        format!("no daemon answers on `{path}`: what follows rests on the journal; {next}")
     };
     eprintln!("rekeyd: {why}");
 }

@@ -126,3 +126,19 @@ async fn one_round_stops_when_it_is_told() {
     fleet.until_log("stopping: calls in flight").await;
     assert!(rekeyd.ended(Duration::from_secs(45)).await.success());
 }
+
+/// Who names a socket on which nobody answers is told of the daemon that the configuration knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_socket_is_told_where_the_daemon_answers() {
+    let fleet = Fleet::new(one(prompt()).kindly(), Knobs::default()).await;
+    let _rekeyd = fleet.start().await;
+    let (wrong, right) = (fleet.path("nobody.sock"), fleet.path("control.sock").display().to_string());
+    let wrong = wrong.to_str().unwrap();
+    for command in [&["status"][..], &["history"], &["diagnose"], &["rotate", "acme/dataplane"]] {
+        let asked = fleet.ask(&[command, &["--socket", wrong]].concat());
+        let told =
+            format!("{}{}", String::from_utf8_lossy(&asked.stdout), String::from_utf8_lossy(&asked.stderr));
+        assert!(told.contains(&format!("one answers on `{right}`")), "{command:?}: {told}");
+        assert!(!told.contains("run` starts one"), "{command:?}: {told}");
+    }
+}

@@ -121,10 +121,15 @@ pub(super) async fn journal(config: &Config, findings: &mut Vec<Finding>) {
 
 pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
     const WHAT: &str = "daemon";
-    let status = match Daemon::of(common).try_get::<Status>("/v1/status").await {
+    let client = Daemon::of(common);
+    let status = match client.try_get::<Status>("/v1/status").await {
         Ok(status) => status,
         Err(LocalError::Absent) => {
             let finding = Finding::new(WHAT, Verdict::Fault, "none answers on the control socket");
+            if let Some(elsewhere) = client.elsewhere() {
+                findings.push(finding.advice(elsewhere));
+                return;
+            }
             findings.push(finding.advice("`rekeyd run` starts one; where systemd does: `systemctl start rekeyd`, then `journalctl -u rekeyd`"));
             return;
         }

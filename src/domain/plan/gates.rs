@@ -31,7 +31,11 @@ pub fn begin_gates(
 ) -> Vec<Gate> {
     let halt = record.halt.as_ref();
     let halt_text = halt.map_or_else(|| "it is not halted".to_owned(), |halt| halt.reason.to_string());
-    let issuer = if sightings.is_some() { "it answers" } else { "its keys could not be seen" };
+    let issuer = match (sightings, halt) {
+        (Some(_), _) => "it answers",
+        (None, Some(_)) => "it is not looked at while this is halted",
+        (None, None) => "its keys could not be seen",
+    };
     let mut gates = vec![
         gate("halt", halt.is_none(), halt_text, None),
         gate("issuer", sightings.is_some(), issuer, None),
