@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod consumer;
 pub mod daemon;
+pub mod disk;
 pub mod domain;
 pub mod engine;
 pub mod http;

@@ -14,12 +14,12 @@ use tracing::{info, warn};
 use super::{Daemon, sections, unmanaged};
 use crate::cis::{Cis, Found};
 use crate::config::cis::Cis as Section;
+use crate::disk;
 use crate::domain::coverage::{Coverage, Tally, coverage};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::notice::{self, Notice};
 use crate::domain::{Timestamp, after, before};
 use crate::http::Http;
-use crate::sink::outbox::replace;
 
 /// No look takes longer.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -251,9 +251,8 @@ impl Daemon {
     async fn remember(&self, section: &Section) {
         let Some(memory) = self.discoveries.of(&section.name).map(|seen| seen.memory) else { return };
         let path = path(&self.state_dir(), &section.name);
-        let text = serde_json::to_string(&memory).expect("it is plain data");
-        let done = tokio::task::spawn_blocking(move || replace(&path, &text)).await;
-        if let Err(problem) = done.unwrap_or_else(|_| Err(std::io::Error::other("writing broke off"))) {
+        let text = serde_json::to_vec(&memory).expect("it is plain data");
+        if let Err(problem) = disk::put(path, text).await {
             warn!("what is known of cis `{}` cannot be written down: {problem}", section.name);
         }
     }

@@ -210,9 +210,10 @@ impl Watch {
         self.faltered_at = None;
     }
 
-    /// The run of successes is over.
+    /// The run of successes is over, and so is that of looks that showed it at rest.
     pub(super) fn start_over(&mut self, faltered_at: Option<Timestamp>) {
         self.worked = None;
+        self.rested_at = None;
         self.faltered_at = faltered_at;
     }
 

@@ -4,13 +4,13 @@
 //! is the same then.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
 use crate::domain::notice::Notice;
 use crate::domain::{Timestamp, before};
 
@@ -82,22 +82,7 @@ impl Outbox {
         self.write().await
     }
 
-    /// Runs on a thread where waiting for a disk holds nobody up.
     async fn write(&self) -> io::Result<()> {
-        let (path, text) = (self.path.clone(), serde_json::to_string(&self.state)?);
-        let done = tokio::task::spawn_blocking(move || replace(&path, &text)).await;
-        done.unwrap_or_else(|_| Err(io::Error::other("writing broke off")))
+        disk::put(self.path.clone(), serde_json::to_vec(&self.state)?).await
     }
-}
-
-/// Puts `text` in the place of what is at `path`, durably: there is the old or the new, never a part.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let aside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    File::open(folder)?.sync_all()
 }

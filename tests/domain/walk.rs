@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rekeyd::domain::after;
 use rekeyd::domain::event::{Event, Trigger, Wish};
-use rekeyd::domain::evidence::Grade;
+use rekeyd::domain::evidence::{Baseline, Grade};
 use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::fold;
@@ -408,9 +408,8 @@ fn a_run_with_the_fresh_keys_does_not_prove_that_the_old_ones_are_back() {
     assert!(world.deletes.is_empty());
 }
 
-/// Another copy of rekeyd may have given it the old keys again, and only that shows it.
-#[test]
-fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() {
+/// A consumer that cannot be asked to deploy, with the first old key gone and a deployment since that nobody explains.
+fn deployed_by_a_stranger() -> World {
     let policy = Policy { provision: Provision::Never, ..policy() };
     let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
     assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
@@ -418,6 +417,13 @@ fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() 
     assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
     world.now = after(world.now, Duration::from_hours(1));
     world.deployed_at = world.now;
+    world
+}
+
+/// Another copy of rekeyd may have given it the old keys again, and only that shows it.
+#[test]
+fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() {
+    let mut world = deployed_by_a_stranger();
     assert!(walk(&mut world, 900, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
     let halt = world.record.as_ref().unwrap().halt.clone().unwrap().reason;
     assert!(matches!(halt, HaltReason::ConsumerChanged { .. }), "{halt:?}");
@@ -434,13 +440,8 @@ fn an_unexplained_deployment_keeps_the_last_key_where_nothing_can_be_excluded() 
 /// The same where only a person can give it the keys again: his own onboarding is no further surprise.
 #[test]
 fn what_a_person_enters_again_by_hand_is_no_deployment_of_a_stranger() {
-    let policy = Policy { provision: Provision::Never, ..policy() };
-    let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
-    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
-    world.run = Some((2, false));
-    assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
-    world.now = after(world.now, Duration::from_hours(1));
-    (world.deployed_at, world.manners.no_put) = (world.now, true);
+    let mut world = deployed_by_a_stranger();
+    world.manners.no_put = true;
     let halted = |world: &World| {
         world.record.as_ref().and_then(|record| record.halt.as_ref()).map(|halt| halt.reason.code())
     };
@@ -464,13 +465,7 @@ fn what_a_person_enters_again_by_hand_is_no_deployment_of_a_stranger() {
 /// A person resumes, and meanwhile somebody deletes a key in use: what does not exist is not given to anybody.
 #[test]
 fn keys_that_are_gone_are_not_given_again() {
-    let policy = Policy { provision: Provision::Never, ..policy() };
-    let mut world = World::new(policy, 1, 0, Manners { no_post: true, ..Manners::default() });
-    assert!(walk(&mut world, 50, |world, _| count(world, "delivered") == 1), "{}", timeline(&world));
-    world.run = Some((2, false));
-    assert!(walk(&mut world, 900, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
-    world.now = after(world.now, Duration::from_hours(1));
-    world.deployed_at = world.now;
+    let mut world = deployed_by_a_stranger();
     assert!(walk(&mut world, 900, |world, _| phase(world) == Some(Phase::Halted)), "{}", timeline(&world));
     world.keys.get_mut(&Role::Ciapi).unwrap().clear();
     world.wish(Wish::Resume).unwrap();
@@ -510,6 +505,19 @@ fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
     let renewed = i64::try_from(count(&world, "renewed") - before).unwrap();
     assert!(renewed <= 2 + (world.now - from).num_hours() / 6, "{}", timeline(&world));
     assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+/// What was seen at rest before the consumer was asked to deploy says nothing of that run.
+#[test]
+fn a_look_at_rest_is_forgotten_once_the_consumer_is_asked_to_deploy() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    assert!(walk(&mut world, 200, |world, _| count(world, "resting") == 1), "{}", timeline(&world));
+    world.write(Event::ProvisionSent);
+    world.write(Event::Provisioned { baseline: Baseline::default(), upstream_at: None });
+    world.write(Event::Moving);
+    assert!(world.record.as_ref().unwrap().stage.watch().unwrap().moving, "{}", timeline(&world));
 }
 
 #[test]

@@ -84,6 +84,15 @@ fn an_operator_adds_words() {
 }
 
 #[test]
+fn what_is_left_of_noise_is_no_word() {
+    let verdict = |body: &[u8]| read(body, &Words::new(), None).verdict;
+    assert_eq!(verdict(b"O\0\0{{{K{"), Verdict::Unknown);
+    assert_eq!(verdict(br#"{"dep":loyed"#), Verdict::Unknown);
+    assert_eq!(verdict(br#"{"status":"{\"OK\""}"#), Verdict::Unknown);
+    assert_eq!(verdict(b" Successfully deployed.\n"), Verdict::Success);
+}
+
+#[test]
 fn only_the_time_of_a_change_counts() {
     let check = |body: Value, answered: Option<Timestamp>, expected: Option<Timestamp>| {
         assert_eq!(read(body.to_string().as_bytes(), &Words::new(), answered).at, expected, "{body}");

@@ -142,11 +142,21 @@ pub fn normalise(word: &str) -> String {
     word.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
 }
 
+/// Letters and digits, and what people write between or after them: what is left of noise or of a broken document
+/// may spell a word once the rest is taken out of it.
+fn is_plain(word: &str) -> bool {
+    word.chars().all(|letter| letter.is_alphanumeric() || " _-.!".contains(letter))
+}
+
 /// What one word means; `STARTED` is the end only for one artifact among several.
 fn of_word(word: &str, words: &Words, of_artifact: bool) -> Verdict {
+    let is_plain = is_plain(word.trim());
     let word = normalise(word);
     if let Some(verdict) = words.get(&word) {
         return *verdict;
+    }
+    if !is_plain {
+        return Verdict::Unknown;
     }
     let among = |list: &[&str]| list.contains(&word.as_str());
     match () {

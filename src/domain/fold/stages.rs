@@ -183,7 +183,6 @@ pub(super) fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bo
     match event {
         Event::Resting => watch.rested_at = Some(at),
         Event::Rested { baseline } => {
-            watch.rested_at = None;
             watch.news_after = watch.news_after.max(at);
             watch.baseline = baseline.clone();
             watch.start_over(None);
@@ -195,7 +194,7 @@ pub(super) fn watch_event(watch: &mut Watch, event: &Event, at: Timestamp) -> bo
             watch.start_over(watch.faltered_at);
         }
         // It was not at rest after all.
-        Event::Moving if watch.rested_at.is_some() => watch.rested_at = None,
+        Event::Moving if watch.rested_at.is_some() => watch.start_over(None),
         Event::Moving => {
             watch.moving = true;
             watch.start_over(None);

@@ -57,7 +57,7 @@ impl InPlace {
         let secret = match (&user.secret, page.last()) {
             (Some(secret), _) => secret.clone(),
             // Who may not see it goes by what was sealed, as long as nothing is open.
-            (None, Some((_, sealed))) if page.intent.is_none() => sealed,
+            (None, Some(sealed)) if page.intent.is_none() => sealed,
             (None, _) => {
                 let text =
                     "the portal does not show the secret of the technical user: the login may not see it";

@@ -1,14 +1,15 @@
 //! What rekeyd keeps of the secrets of one technical user, since the portal knows neither names nor dates: sealed, in
 //! one file, written whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
 use crate::domain::Timestamp;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::names::KeyName;
@@ -70,10 +71,9 @@ impl Page {
         self.intent.as_ref().filter(|intent| !is_known && intent.before != mark)
     }
 
-    /// The last secret that was kept, with its mark.
-    pub(super) fn last(&self) -> Option<(&str, Secret)> {
-        let kept = self.kept.last()?;
-        Some((&kept.mark, Secret::new(kept.secret.clone()?)))
+    /// The last secret that was kept.
+    pub(super) fn last(&self) -> Option<Secret> {
+        self.kept.last()?.secret.clone().map(Secret::new)
     }
 
     /// Keeps a secret, and forgets the intent that it fulfils.
@@ -109,9 +109,13 @@ impl Ledger {
 
     /// Remembers. It is on disk when this returns.
     pub(super) async fn save(&self, page: Page) -> Result<(), Failure> {
-        let (path, sealer) = (self.path.clone(), Arc::clone(&self.sealer));
         let page = Page { user: self.user.clone(), ..page };
-        off_the_runtime(move || save(&path, &sealer, &page)).await
+        let text = serde_json::to_string(&page).map(Secret::new);
+        let text =
+            text.map_err(|_| Failure::new(Class::ClientError, "what is to be sealed cannot be written"))?;
+        let bytes =
+            self.sealer.seal(&text).map_err(|why| Failure::new(Class::ServerError, why.to_string()))?;
+        disk::put(self.path.clone(), bytes).await.map_err(|error| at(&self.path, &error))
     }
 
     /// Whether the file is this process's to write: who looks on as another user leaves it alone.
@@ -153,29 +157,6 @@ fn load(path: &Path, seal: &Sealer, user: &str) -> Result<Page, Failure> {
     let page: Page =
         serde_json::from_str(text.expose()).map_err(|_| refuse("what is in it cannot be read".to_owned()))?;
     Ok(if page.user == user { page } else { Page::default() })
-}
-
-fn save(path: &Path, seal: &Sealer, page: &Page) -> Result<(), Failure> {
-    let text = serde_json::to_string(page).map(Secret::new);
-    let text =
-        text.map_err(|_| Failure::new(Class::ClientError, "what is to be sealed cannot be written"))?;
-    let bytes = seal.seal(&text).map_err(|why| Failure::new(Class::ServerError, why.to_string()))?;
-    replace(path, &bytes).map_err(|error| at(path, &error))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let aside = path.with_extension("new");
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    File::open(folder)?.sync_all()
 }
 
 fn at(path: &Path, error: &io::Error) -> Failure {
