@@ -99,6 +99,9 @@ impl Evidence {
     }
 }
 
+/// The word of a consumer of which nobody knows what it is at.
+const RESTLESS: &str = "a run may begin";
+
 /// What the consumer looked like before.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,8 +122,7 @@ impl Baseline {
 
     /// What `observation` shows, where a run may begin at any moment whatever the status says.
     pub fn of_restless(observation: &Observation) -> Self {
-        let word = "a run may begin".to_owned();
-        let status = Status { verdict: Verdict::Unknown, word, at: None, detail: None };
+        let status = Status { verdict: Verdict::Unknown, word: RESTLESS.to_owned(), at: None, detail: None };
         Self { status: Some(status), ..Self::of(observation) }
     }
 }
@@ -232,6 +234,11 @@ impl Watch {
         self.baseline.status.as_ref().is_none_or(|status| status.verdict.may_be_under_way())
     }
 
+    /// Whether a run of before may have been about to begin: content that is new may be of it, until it was seen at rest.
+    fn is_restless(&self) -> bool {
+        self.baseline.status.as_ref().is_some_and(|status| status.word == RESTLESS)
+    }
+
     fn was(&self, verdict: Verdict) -> bool {
         self.baseline.status.as_ref().is_some_and(|status| status.verdict == verdict)
     }
@@ -294,6 +301,7 @@ pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Tim
         && !under_way
         && !watch.was(Verdict::InProgress)
         && !first_word
+        && !watch.is_restless()
         && observation.content.known().is_some_and(|content| watch.is_new_content(*content));
     if watch.may_be_an_old_run() && !redeployed {
         if status.is_some() && !under_way {
@@ -326,7 +334,9 @@ pub fn judge(policy: &Policy, watch: &Watch, observation: &Observation, now: Tim
     if redeployed {
         return Judgement::Works(Basis::Deployment);
     }
-    let settled = now >= super::after(watch.since, policy.settle);
+    // Without a status nobody sees that such a run is over; it has its time.
+    let wait = if watch.is_restless() { policy.settle + policy.deadline } else { policy.settle };
+    let settled = now >= super::after(watch.since, wait);
     let may_post = policy.provision != Provision::Never && watch.posted_at.is_none() && !watch.cannot_post;
     // A run of its own is news enough, unless the operator wants the asking in any case; it is never asked twice at once.
     if settled && may_post && !under_way && (must_post_first || !watch.moving) {

@@ -70,7 +70,7 @@ impl Engine {
             Step::Test { role, fresh, old } => {
                 test(unit, hand, *role, fresh, old.as_ref()).await.map_or_else(Came::Failed, Came::Of)
             }
-            Step::Deliver { keys } => self.deliver(unit, hand, keys).await.unwrap_or_else(Came::Failed),
+            Step::Deliver { keys } => self.deliver(unit, hand, keys).await?,
             Step::Provision { baseline } => self.provision(unit, hand, baseline).await?,
             Step::Confirm { keys, basis } => try_all(unit, hand, keys)
                 .await
@@ -86,18 +86,23 @@ impl Engine {
         })
     }
 
-    /// Hands a set over. Reading the secrets may have taken a while, so the lease is looked at once more: who was paused
-    /// for too long must not undo what another instance did since.
-    async fn deliver(&self, unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<Came, Failure> {
+    /// Hands a set over. Nothing is written down right before, so the journal is asked whose the lease is: who was paused for
+    /// too long must not undo what another instance did since, not even with a clock that was set back meanwhile.
+    async fn deliver(&self, unit: &Unit, hand: &mut Hand, keys: &KeySet) -> Result<Came, JournalError> {
         let mut credential = BTreeMap::new();
         for (role, key) in keys {
-            credential.insert(*role, Arc::clone(&material(unit, hand, *role, key).await?));
+            match material(unit, hand, *role, key).await {
+                Ok(secret) => credential.insert(*role, Arc::clone(&secret)),
+                Err(failure) => return Ok(Came::Failed(failure)),
+            };
         }
-        if !self.is_leased(hand) {
+        if !self.renews_lease(unit, hand).await? {
             return Ok(Came::OfItself);
         }
-        let accepted = unit.consumer.deliver(&credential).await?;
-        Ok(Came::Of(Event::Delivered { upstream_at: accepted.upstream_at }))
+        Ok(match unit.consumer.deliver(&credential).await {
+            Ok(accepted) => Came::Of(Event::Delivered { upstream_at: accepted.upstream_at }),
+            Err(failure) => Came::Failed(failure),
+        })
     }
 
     /// Sets the consumer in motion. The intent is on disk first: what the consumer does after an answer that was lost

@@ -206,6 +206,16 @@ impl Engine {
         Ok(true)
     }
 
+    /// Renews the lease; `false` where it changed hands, and then what the other one wrote is read before the next step.
+    pub(super) async fn renews_lease(&self, unit: &Unit, hand: &mut Hand) -> Result<bool, JournalError> {
+        let (now, life) = (self.clock.now(), self.settings.lease_life);
+        let renewed =
+            self.journal.acquire(&unit.policy.credential.tenant, &self.settings.holder, now, life).await?;
+        let mine = hand.lease.take();
+        hand.lease = renewed.filter(|lease| mine.is_some_and(|mine| mine.fence == lease.fence));
+        Ok(self.is_leased(hand))
+    }
+
     async fn reread(&self, unit: &Unit, hand: &mut Hand) -> Result<(), JournalError> {
         let id = &unit.policy.credential;
         let known = hand.record.as_ref().map_or(0, |record| record.sequence);

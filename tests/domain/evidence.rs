@@ -105,6 +105,20 @@ fn a_consumer_without_a_status_is_judged_by_its_content() {
     check(Case { now: SETTLED, ..case() }, Judgement::AskForProvisioning);
 }
 
+/// Provisioning was asked for and the answer was lost: what it deploys may be the keys before these.
+#[test]
+fn new_content_may_be_of_a_run_that_was_about_to_begin() {
+    let before = Baseline::of_restless(&Observation::nothing(at(BEFORE))).status;
+    let case = || Case { before: before.clone(), content: LATER, ..still() };
+    check(case(), Judgement::Rests);
+    // The status could not be seen, which may be so for a moment or for ever.
+    let unseen = || Case { status: None, ..case() };
+    check(unseen(), Judgement::Waiting);
+    check(Case { now: SETTLED, ..unseen() }, Judgement::Waiting);
+    // By now it is over; what it came to is what news is measured by.
+    check(Case { now: "2026-01-01T12:36:00Z", ..unseen() }, Judgement::AskForProvisioning);
+}
+
 #[test]
 fn an_end_that_had_no_time_is_not_newer_for_having_one() {
     let now_timed = Some(status(Verdict::Success, Some(LATER)));

@@ -12,8 +12,8 @@ use rekeyd::domain::fold;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::KeySet;
 use rekeyd::domain::names::{KeyName, Role};
-use rekeyd::domain::observation::Verdict;
-use rekeyd::domain::plan::{NextLook, Plan, Step};
+use rekeyd::domain::observation::{Looks, Seen, Verdict};
+use rekeyd::domain::plan::{self, NextLook, Plan, Step};
 use rekeyd::domain::policy::{Policy, Provision};
 use rekeyd::domain::record::Asking;
 use rekeyd::domain::stage::{Phase, Stage};
@@ -505,6 +505,26 @@ fn a_clock_that_is_set_back_does_not_make_the_renewals_go_round_in_circles() {
     let renewed = i64::try_from(count(&world, "renewed") - before).unwrap();
     assert!(renewed <= 2 + (world.now - from).num_hours() / 6, "{}", timeline(&world));
     assert!(walk(&mut world, 400, |world, _| is_settled_again(world)), "{}", timeline(&world));
+}
+
+/// What the consumer is at while its status cannot be seen, nobody knows: it is watched as one that may be at anything.
+#[test]
+fn who_turns_back_while_the_consumer_is_hidden_takes_it_for_restless() {
+    let baseline = |class: Option<Class>| {
+        let mut world = World::new(policy(), 1, 0, Manners::default());
+        assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+        world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+        let mut seen = world.observe(Looks { keys: true, status: true, content: true });
+        if let Some(class) = class {
+            seen.status = Seen::Unknown(Failure::new(class, "a fault"));
+        }
+        let plan = plan::plan(&world.policy, world.record.as_ref(), &seen, world.now);
+        let Step::Note(Event::TurnedBack { baseline, .. }) = plan.step else { panic!("{:?}", plan.step) };
+        baseline.status.map(|status| status.verdict)
+    };
+    assert_eq!(baseline(None), Some(Verdict::InProgress));
+    assert_eq!(baseline(Some(Class::Timeout)), Some(Verdict::Unknown));
+    assert_eq!(baseline(Some(Class::NotFound)), None, "it has no status at all");
 }
 
 /// What was seen at rest before the consumer was asked to deploy says nothing of that run.

@@ -438,6 +438,42 @@ async fn a_look_that_outlasts_the_lease_is_followed_by_no_step_beside_another_in
     assert_eq!(scene.names().await.len(), before, "the slow one has nothing to say any more");
 }
 
+/// Another instance delivered meanwhile, and then the clock of the slow one was set back: by what it reads, its lease has not
+/// ended. The journal knows better.
+#[tokio::test]
+async fn a_lease_that_a_clock_set_back_makes_longer_lets_no_delivery_out() {
+    let (mut looks, mut delivered) = (0, 0);
+    for look in 1..6 {
+        let scene = Scene::new(340);
+        *scene.outside.watched.lock().unwrap() = Some(scene.journal.clone());
+        let delivers =
+            || scene.outside.calls.lock().unwrap().iter().filter(|call| call.what == "deliver").count();
+        let slow = scene.engine("slow").await;
+        scene.outside.gated.store(look, Ordering::SeqCst);
+        if !until_at_the_gate(&scene, &slow).await {
+            continue;
+        }
+        scene.pass(Duration::from_mins(3));
+        let other = scene.engine("other").await;
+        for _ in 0..20 {
+            if delivers() == 1 {
+                break;
+            }
+            other.wake_due(scene.clock.now());
+            other.quiet().await;
+        }
+        let before = delivers();
+        let back = chrono::TimeDelta::minutes(-3);
+        scene.clock.0.lock().unwrap().0 += back;
+        scene.outside.gate.notify_one();
+        slow.quiet().await;
+        assert_eq!(delivers(), before, "look {look}: {:?}", scene.names().await);
+        looks += 1;
+        delivered += before;
+    }
+    assert!(looks > 0 && delivered > 0, "{looks}, {delivered}");
+}
+
 /// Who slept longer than the lease, and finds it still his own, does not act on what he saw before: a clone with a
 /// journal of its own may have been at work.
 #[tokio::test]

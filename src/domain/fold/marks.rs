@@ -183,7 +183,9 @@ fn gone(record: &mut Record, role: Role, name: &KeyName) {
 fn remember(names: &mut BTreeMap<KeyName, Role>, name: &KeyName, role: Role) {
     names.insert(name.clone(), role);
     while names.len() > NAMES_LIMIT {
-        names.pop_first();
+        // By the letter, `g10` comes before `g9`.
+        let oldest = names.keys().min_by_key(|name| name.parse_ours().map(|ours| ours.generation)).cloned();
+        names.remove(&oldest.expect("more names than the limit"));
     }
 }
 
@@ -254,4 +256,24 @@ fn completed(record: &mut Record, at: Timestamp) {
         record.succeeded_at = Some(at);
     }
     record.outcome = Some(Outcome { at, turned_back, seconds_to_proof });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_generation_is_forgotten_first() {
+        let owner = "acme/dataplane".parse().expect("it is a name");
+        let mut names = BTreeMap::new();
+        for generation in 1..=20 {
+            for role in [Role::Ciapi, Role::Cirt] {
+                remember(&mut names, &KeyName::ours(role, generation, &owner, 7), role);
+            }
+        }
+        let generations: Vec<_> =
+            names.keys().map(|name| name.parse_ours().expect("it is ours").generation).collect();
+        assert_eq!(names.len(), NAMES_LIMIT);
+        assert!(generations.iter().all(|generation| *generation > 12), "{generations:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::{NextLook, Plan, refusal, settled};
 use crate::domain::event::Event;
 use crate::domain::evidence::Baseline;
-use crate::domain::failure::Failure;
+use crate::domain::failure::{Class, Failure};
 use crate::domain::halt::HaltReason;
 use crate::domain::names::{KeyName, Role};
 use crate::domain::observation::Observation;
@@ -128,11 +128,17 @@ impl Sight<'_> {
         if self.burnt() {
             return Plan::halt(HaltReason::NoWayBack { why });
         }
-        // Provisioning that was asked for without an answer may begin right before the old keys are put back.
+        // What cannot be seen may be under way, and provisioning that was asked for without an answer may begin right before
+        // the old keys are put back.
+        let hidden =
+            self.observation.status.failure().is_some_and(|failure| failure.class != Class::NotFound);
         let unanswered = matches!(&self.record.stage, Stage::Provisioning { watch, .. } if watch.posted_at.is_none())
             && self.record.asked_to_provision != Asking::No;
-        let baseline =
-            if unanswered { Baseline::of_restless(self.observation) } else { Baseline::of(self.observation) };
+        let baseline = if hidden || unanswered {
+            Baseline::of_restless(self.observation)
+        } else {
+            Baseline::of(self.observation)
+        };
         Plan::note(Event::TurnedBack { why: why.clone(), baseline }, "turn-back", why)
     }
 }
