@@ -25,33 +25,11 @@ pub(super) async fn tell(common: &Common, daemon: &Daemon, id: &CredentialId) {
         let Ok(status) = daemon.try_get::<Status>("/v1/status").await else { return };
         let Some(mine) = status.credentials.iter().find(|status| status.credential == *id) else { return };
         if mine.stage == "settled" {
-            if let Some(again) = sentence(mine.tries_again.as_deref(), status.fleet.halt.is_some()) {
+            if let Some(again) = &mine.tries_again {
                 println!("`{id}` is tried again {again}");
             }
             return;
         }
         clock.sleep(PAUSE).await;
-    }
-}
-
-fn sentence(again: Option<&str>, is_fleet_halted: bool) -> Option<String> {
-    let before = if is_fleet_halted {
-        ", and not before `rekeyd resume --fleet` ends the halt of the fleet"
-    } else {
-        ""
-    };
-    again.map(|again| format!("{again}{before}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_halt_of_the_fleet_is_named_where_it_comes_before() {
-        assert_eq!(sentence(None, true), None);
-        assert_eq!(sentence(Some("by itself soon"), false).as_deref(), Some("by itself soon"));
-        let expected = "by itself soon, and not before `rekeyd resume --fleet` ends the halt of the fleet";
-        assert_eq!(sentence(Some("by itself soon"), true).as_deref(), Some(expected));
     }
 }

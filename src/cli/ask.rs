@@ -179,11 +179,14 @@ fn say_taken(common: &Common, credential: &CredentialId, wish: &Wish, done: &Don
         let ends = format!("\n{follow}`rekeyd rotate --withdraw {credential}` takes it back until it begins");
         text.push_str(&ends);
     }
+    for note in &done.notes {
+        write!(text, "\n{note}").expect("a string takes all");
+    }
     if matches!(wish, Wish::Restore { .. }) {
         text.push_str(&restored(credential));
     }
     if common.json {
-        println!("{}", serde_json::json!({ "message": text, "waits": done.waits }));
+        println!("{}", serde_json::json!({ "message": text, "waits": done.waits, "notes": done.notes }));
     } else if !common.quiet {
         println!("{text}");
     }
@@ -195,7 +198,8 @@ fn restored(id: &CredentialId) -> String {
         "\nthe old keys are delivered again and proven; then the fresh ones soak and are retired. It counts \
     as a failed rotation: where no rotation of this release went well before it, or too many failed in a week, the \
     fleet halts and nothing else begins until `rekeyd resume --fleet`. Where the old keys are due, the rotation is tried \
-    again by itself after a rest, one soak at first and one more each time: `rekeyd status` says when, and `rekeyd hold {id}` stops that"
+    again by itself after a rest, one soak at first and one more each time, and after a few it halts for a person: `rekeyd status {id}` says when and how \
+    many, and `rekeyd hold {id}` stops that"
     )
 }
 

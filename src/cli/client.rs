@@ -154,7 +154,7 @@ impl Daemon {
         ))
     }
 
-    fn unreachable(&self, problem: &LocalError) -> Exit {
+    pub(super) fn unreachable(&self, problem: &LocalError) -> Exit {
         let path = self.path.display();
         let (exit, text) = match problem {
             LocalError::Denied => (

@@ -22,10 +22,26 @@ pub(super) fn explain(problem: &mut clap::Error, words: &[String]) {
         // clap lists every argument that has a value, also one from the environment, as if it were required.
         problem.insert(ContextKind::Usage, ContextValue::StyledStr(verb.render_usage()));
     }
+    if problem.kind() == ErrorKind::MissingRequiredArgument
+        && let Some(instead) = instead(verb.get_name())
+    {
+        problem.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![instead.into()]));
+    }
     let meant = meant(problem, verb, words);
     if !meant.is_empty() {
         let tips = meant.into_iter().map(|name| StyledStr::from(format!("did you mean `{name}`?")));
         problem.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips.collect()));
+    }
+}
+
+/// What can be named in place of a credential.
+fn instead(verb: &str) -> Option<&'static str> {
+    match verb {
+        "rotate" => Some(
+            "name a credential, or `--due` for what is due, `--all` for everything, `--withdraw --all` to take back what was asked for",
+        ),
+        "resume" => Some("name a credential, or `--fleet` to end the halt of the whole fleet"),
+        _ => None,
     }
 }
 

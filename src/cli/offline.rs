@@ -27,23 +27,23 @@ use crate::metrics::Metrics;
 use crate::ports::{Journal, JournalError};
 
 /// Says on stderr that the daemon was not asked, and what is told instead.
-async fn notice(common: &Common) {
+fn notice(common: &Common) {
     if common.quiet {
         return;
     }
     let client = Client::of(common);
     let path = client.path.display();
-    let asked = client.try_get::<Status>("/v1/status").await;
-    let why = if matches!(asked, Err(LocalError::Denied)) {
-        format!(
-            "the control socket `{path}` may not be opened by this user: what follows rests on the journal; \
-             `sudo -u rekeyd rekeyd status` asks the daemon"
-        )
-    } else {
-        let next = client.elsewhere().unwrap_or_else(|| "`rekeyd run` starts one".to_owned());
-        format!("no daemon answers on `{path}`: what follows rests on the journal; {next}")
-    };
-    eprintln!("rekeyd: {why}");
+    let next = client.elsewhere().unwrap_or_else(|| "`rekeyd run` starts one".to_owned());
+    eprintln!("rekeyd: no daemon answers on `{path}`: what follows rests on the journal; {next}");
+}
+
+/// Whoever may not ask the daemon may not read what it reads either: that is said once, and not for every file.
+async fn is_admitted(common: &Common) -> Result<(), Exit> {
+    let client = Client::of(common);
+    match client.try_get::<Status>("/v1/status").await {
+        Err(problem @ LocalError::Denied) => Err(client.unreachable(&problem)),
+        _ => Ok(()),
+    }
 }
 
 /// The journal of the configured daemon, read-only; an empty one where there is none yet.
@@ -72,6 +72,7 @@ fn unreadable(path: &Path, problem: &JournalError) -> Exit {
 }
 
 async fn engine(common: &Common) -> Result<Arc<Engine>, Exit> {
+    is_admitted(common).await?;
     let loaded = check::load(common)?;
     let journal = journal(&loaded.config.daemon)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -96,7 +97,7 @@ pub(super) async fn views(common: &Common) -> Result<Vec<View>, Exit> {
 
 pub(super) async fn status(common: &Common) -> Result<Status, Exit> {
     let engine = engine(common).await?;
-    notice(common).await;
+    notice(common);
     let mut status = Status::of(&engine, SystemClock::new().now());
     status.daemon = String::new();
     status.cis = CisStatus::remembered(&check::load(common)?.config, status.at);
@@ -111,7 +112,7 @@ fn meant(engine: &Engine, which: &Which) -> Vec<CredentialId> {
 
 pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStatus>, Exit> {
     let engine = engine(common).await?;
-    notice(common).await;
+    notice(common);
     let mut plans = Vec::new();
     for id in meant(&engine, which) {
         plans.extend(engine.peek_at(&id).await.map(|peek| PlanStatus::of(&id, &peek)));
@@ -121,7 +122,7 @@ pub(super) async fn plans(common: &Common, which: &Which) -> Result<Vec<PlanStat
 
 pub(super) async fn probe(common: &Common, which: &Which) -> Result<Vec<Probing>, Exit> {
     let engine = engine(common).await?;
-    notice(common).await;
+    notice(common);
     let mut probed = Vec::new();
     for id in meant(&engine, which) {
         probed.extend(engine.probe(&id).await.map(|tried| Probing::of(&id, &tried)));
@@ -143,7 +144,7 @@ pub(super) async fn probe_sources(common: &Common) -> Result<Vec<SourceProbe>, E
 pub(super) async fn discover(common: &Common) -> Result<Discovery, Exit> {
     let engine = engine(common).await?;
     let (config, http) = way_out(common)?;
-    notice(common).await;
+    notice(common);
     let accounts = unmanaged::accounts_alone(&config, &http).await;
     let mut views = engine.views();
     for view in &mut views {
@@ -166,7 +167,7 @@ fn way_out(common: &Common) -> Result<(Config, Arc<Http>), Exit> {
 
 pub(super) async fn forecast(common: &Common, which: &Which, until: Timestamp) -> Result<Forecast, Exit> {
     let engine = engine(common).await?;
-    notice(common).await;
+    notice(common);
     // Where no daemon has looked yet, this looks itself.
     let unknown =
         engine.views().into_iter().filter(|view| view.record.is_none() && which.matches(&view.credential));
@@ -177,10 +178,11 @@ pub(super) async fn forecast(common: &Common, which: &Which, until: Timestamp) -
 }
 
 pub(super) async fn entries(common: &Common, after: u64) -> Result<Vec<Entry>, Exit> {
+    is_admitted(common).await?;
     let daemon = check::load_daemon(common)?;
     let entries = journal(&daemon)?.read(None, after).await;
     let entries = entries.map_err(|problem| unreadable(&assembly::journal_path(&daemon), &problem))?;
-    notice(common).await;
+    notice(common);
     Ok(entries)
 }
 

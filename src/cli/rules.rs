@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::show;
 use crate::daemon::fleet_status::{EmergencyStatus, FleetStatus};
+use crate::domain::fleet::begun;
+use crate::domain::names::CredentialId;
 use crate::domain::{Timestamp, between};
 
 /// More names than this are a list for `--json`.
@@ -36,9 +38,7 @@ pub(super) fn rules(fleet: &FleetStatus, now: Timestamp) -> String {
     let opens = fleet
         .fuse_opens_at
         .map_or_else(String::new, |at| format!("; it lets the next begin {}", show::time(at)));
-    let (used, limit) = (fleet.fuse_used, fleet.fuse_limit);
-    let began = format!("{used} of the {limit} rotations that may begin in 24 hours have begun{opens}");
-    lines.push(("fuse", began));
+    lines.push(("fuse", format!("{}{opens}", begun(fleet.fuse_used, fleet.fuse_limit))));
     let (under_way, most) = (fleet.under_way, fleet.at_once);
     let at_once =
         format!("at most {most} rotations go at once until they are proven; {}", on_their_way(under_way));
@@ -47,12 +47,21 @@ pub(super) fn rules(fleet: &FleetStatus, now: Timestamp) -> String {
     if !fleet.waiting.is_empty() {
         lines.push(("waiting", waiting(fleet)));
     }
+    if !fleet.resting.is_empty() {
+        lines.push(("resting", resting(&fleet.resting)));
+    }
     show::facts(&lines)
 }
 
 fn share(fleet: &FleetStatus) -> String {
     if fleet.halt.is_some() {
         return "nobody, until the halt of the fleet is ended: `rekeyd resume --fleet`".to_owned();
+    }
+    if let Some(at) = fleet.fuse_opens_at {
+        return format!(
+            "nobody, until the fuse lets the next begin {}, or `--i-mean-it` passes it",
+            show::time(at)
+        );
     }
     match fleet.share_limit {
         None => "everybody: no rotation waits for another one to soak".to_owned(),
@@ -98,6 +107,14 @@ fn waiting(fleet: &FleetStatus) -> String {
         asked => format!("of which {due} are due and {asked} were asked for"),
     };
     format!("{all} {which}: {}{more}", names.join(", "))
+}
+
+/// Who is due and rests, since the last rotation turned back.
+fn resting(all: &[CredentialId]) -> String {
+    let names: Vec<String> = all.iter().take(NAMES).map(|id| format!("`{id}`")).collect();
+    let more = all.len().saturating_sub(NAMES);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} due still, after turning back: {}{more}", all.len(), names.join(", "))
 }
 
 /// How an emergency stands.
@@ -149,6 +166,7 @@ mod tests {
             waiting: ["a", "b"].map(|name| format!("{name}/dataplane").parse().unwrap()).to_vec(),
             waiting_due: 2,
             emergency: None,
+            resting: Vec::new(),
             failed: Vec::new(),
             unfinished: vec![UnfinishedStatus {
                 credential: "c/dataplane".parse().unwrap(),

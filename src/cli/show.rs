@@ -1,6 +1,7 @@
 //! How things look on a terminal.
 
 use std::fmt::Display;
+use std::io::IsTerminal as _;
 
 use crate::daemon::gates::GateStatus;
 use crate::daemon::report::{CredentialStatus, PlanStatus};
@@ -53,10 +54,15 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 
 /// The fleet, a line each.
 pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
+    // What reads a pipe has lines of any length.
+    let width = if std::io::stdout().is_terminal() { 80 } else { usize::MAX };
     let rows: Vec<Vec<String>> = credentials
         .iter()
         .map(|status| {
             let mut what = status.reason.clone().unwrap_or_default();
+            if status.goes_back {
+                what = format!("back to the old keys: {what}");
+            }
             if let Some(held) = held(status) {
                 what = format!("held ({held}); {what}");
             }
@@ -69,7 +75,7 @@ pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
                 day(status.due_at),
                 day(status.ends_at),
                 format!("{}/{}", status.evidence, status.evidence_required),
-                clip(&what, 80),
+                clip(&what, width),
             ]
         })
         .collect();
@@ -114,7 +120,11 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
     add("next look", status.next_look.map(time));
     add("last seen", status.checked_at.map(time));
     add("halted", status.halt.as_ref().map(|halt| format!("{} ({})", halt.reason, halt.code)));
-    add("what to do", status.halt.as_ref().map(|halt| halt.remedy.clone()).or_else(|| status.person.clone()));
+    let halt = status.halt.as_ref().map(|halt| halt.remedy.clone());
+    let passes = status.code.as_deref().filter(|code| ["cannot-see", "backoff"].contains(code)).map(|_| {
+        "nothing yet: it is tried again by itself; `rekeyd diagnose` says whether the network or this machine is the cause".to_owned()
+    });
+    add("what to do", halt.or_else(|| status.person.clone()).or(passes));
     facts(&lines)
 }
 

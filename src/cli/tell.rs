@@ -73,9 +73,9 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
             print!("{}", discover::in_brief(&status.cis, status.at));
         }
     }
-    let halted = whole && status.fleet.halt.is_some();
-    let person =
-        halted || status.credentials.iter().any(super::super::daemon::report::CredentialStatus::needs_person);
+    // Whoever is shown the halt of the fleet is told by the exit code as well.
+    let person = status.fleet.halt.is_some()
+        || status.credentials.iter().any(super::super::daemon::report::CredentialStatus::needs_person);
     if person { Exit::Person } else { Exit::Done }
 }
 
@@ -145,7 +145,12 @@ pub(super) async fn plan(common: &Common, which: &Which) -> Exit {
         let text: Vec<String> = plans.iter().map(show::plan).collect();
         print!("{}", text.join("\n"));
     }
-    if plans.iter().any(|plan| plan.person.is_some()) { Exit::Person } else { Exit::Done }
+    if plans.iter().any(needs_person) { Exit::Person } else { Exit::Done }
+}
+
+/// Whether a person is needed: for it, or for the fleet that it is a part of.
+fn needs_person(plan: &PlanStatus) -> bool {
+    plan.person.is_some() || plan.gates.iter().any(|gate| gate.name == "fleet halt" && !gate.open)
 }
 
 pub(super) async fn explain(common: &Common, one: &One) -> Exit {
@@ -169,7 +174,7 @@ pub(super) async fn explain(common: &Common, one: &One) -> Exit {
             (false, _) => print!("\nbefore the next deletion:\n{}", show::gates(&plan.gates)),
         }
     }
-    if plan.person.is_some() { Exit::Person } else { Exit::Done }
+    if needs_person(&plan) { Exit::Person } else { Exit::Done }
 }
 
 pub(super) async fn history(common: &Common, history: &History) -> Exit {

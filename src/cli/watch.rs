@@ -268,7 +268,8 @@ struct Screen<'a> {
     /// What was last said to be waited for.
     waits: String,
     past: Past,
-    spoken: Duration,
+    /// When a line was last printed for want of news; never, if missing.
+    spoken: Option<Duration>,
     frame: usize,
 }
 
@@ -277,8 +278,7 @@ impl<'a> Screen<'a> {
         // A terminal that is dumb knows no way to wipe a line.
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let spinner = !common.json && !common.quiet && !is_dumb && std::io::stdout().is_terminal();
-        let (waits, spoken) = (String::new(), Duration::ZERO);
-        Self { common, asked, spinner, waits, past, spoken, frame: 0 }
+        Self { common, asked, spinner, waits: String::new(), past, spoken: None, frame: 0 }
     }
 
     fn event(&mut self, entry: &Entry) {
@@ -301,14 +301,14 @@ impl<'a> Screen<'a> {
         if let Some(waits) = waits(status).filter(|waits| *waits != self.waits) {
             self.clear();
             println!("{}  it waits: {waits}", show::time(clock.now()));
-            (self.waits, self.spoken) = (waits, now);
+            (self.waits, self.spoken) = (waits, Some(now));
         } else if self.spinner {
             const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
             self.frame = (self.frame + 1) % FRAMES.len();
             print!("\r\x1b[K{} {}", FRAMES[self.frame], show::clip(&text, 100));
             let _ = std::io::stdout().flush();
-        } else if now >= self.spoken + QUIET {
-            self.spoken = now;
+        } else if self.spoken.is_none_or(|spoken| now >= spoken + QUIET) {
+            self.spoken = Some(now);
             println!("{}", show::clip(&text, 160));
         }
     }

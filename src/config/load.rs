@@ -11,7 +11,7 @@ use super::daemon::{self, Daemon};
 use super::document::{self, Node, Raw};
 use super::environment::{self, Environment};
 use super::keys;
-use super::problem::{Problem, Severity, Site};
+use super::problem::{Problem, Severity, Site, let_read};
 use super::reader::{self, Section};
 use super::secrets::Look;
 use super::tenant::{IssuerKind, Place, Replace, Tenant};
@@ -294,9 +294,7 @@ fn text(path: &Path) -> Result<String, Unread> {
     let failed = |error: io::Error| {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "make it, or name another with `--config`".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                format!("run `chgrp rekeyd {0}; chmod 640 {0}`", path.display())
-            }
+            io::ErrorKind::PermissionDenied => let_read(path),
             _ => "look after the file system it is on".to_owned(),
         };
         Unread::new(format!("this file cannot be read ({})", what(&error)), remedy)

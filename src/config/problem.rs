@@ -139,6 +139,14 @@ pub fn warnings_counted(problems: &[Problem]) -> Option<String> {
     (many > 0).then(|| format!("… and {many} {words}: `rekeyd check-config`"))
 }
 
+/// What lets the daemon read a file, and what whoever is not the daemon does instead.
+pub(super) fn let_read(path: &Path) -> String {
+    format!(
+        "where that is the daemon's user, run `chgrp rekeyd {0}; chmod 640 {0}`; else ask as the daemon's user, `sudo -u rekeyd rekeyd …`",
+        path.display()
+    )
+}
+
 /// Text from outside as it may stand in a message: one line, not long.
 pub(super) fn shown(text: &str) -> String {
     const LIMIT: usize = 48;

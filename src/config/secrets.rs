@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::document::{Node, Raw};
 use super::environment::Environment;
 use super::leaf::Complaint;
-use super::problem::shown;
+use super::problem::{let_read, shown};
 use crate::domain::spelling::nearest;
 use crate::secret::{Secret, ServiceKey};
 
@@ -141,8 +141,9 @@ fn content(path: &Path, is_secret: bool) -> Result<String, Complaint> {
     let names = |what: &str| Complaint::new(format!("names `{}`, which {what}", path.display()));
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => names("does not exist").remedy("put it there, or name where it is"),
-        io::ErrorKind::PermissionDenied => names("rekeyd may not read")
-            .remedy(format!("run `chgrp rekeyd {0}; chmod 640 {0}`", path.display())),
+        io::ErrorKind::PermissionDenied => {
+            names(&format!("this user (uid {}) may not read", nix::unistd::geteuid())).remedy(let_read(path))
+        }
         kind => names(&format!("cannot be read ({kind})")).remedy("look after the file system it is on"),
     };
     // A pipe would block on opening, so the kind is asked first.

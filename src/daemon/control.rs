@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, unix::UCred};
 use tracing::info;
 
 use super::Daemon;
+use super::consequences::consequences;
 use super::fleet_status::EmergencyStatus;
 use super::gates::GateStatus;
 use super::probing::Probing;
@@ -196,12 +197,14 @@ async fn wish(
         daemon.metrics.triggered(Trigger::Command);
     }
     let rotates = matches!(wish, Wish::Rotate { .. });
+    let before = daemon.engine.view(&credential);
+    let notes = before.map(|view| consequences(&view, &wish, daemon.clock.now())).unwrap_or_default();
     if let Err(error) = daemon.engine.wish(&credential, wish).await {
         return answer(&daemon, Err(error)).await;
     }
     let waits = if rotates { daemon.engine.barriers(&credential) } else { Vec::new() };
     let waits = waits.iter().map(|gate| GateStatus::of(gate, &credential)).collect();
-    Json(Done { waits, ..Done::with(1) }).into_response()
+    Json(Done { waits, notes, ..Done::with(1) }).into_response()
 }
 
 async fn answer(daemon: &Daemon, outcome: Result<(), WishError>) -> Response {

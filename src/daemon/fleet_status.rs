@@ -43,6 +43,9 @@ pub struct FleetStatus {
     /// How many of them are due; the others were only asked for.
     #[serde(default)]
     pub waiting_due: usize,
+    /// Who is due still and rests, since the last rotation turned back.
+    #[serde(default)]
+    pub resting: Vec<CredentialId>,
     /// Rotations that failed and count towards a halt, the last one first.
     #[serde(default)]
     pub failed: Vec<FailedStatus>,
@@ -137,6 +140,7 @@ impl FleetStatus {
             waiting_due: view.waiting.iter().filter(|id| is_due(engine, id, now)).count(),
             unfinished: engine.unfinished(&view.fleet, false, now).into_iter().map(Into::into).collect(),
             waiting: view.waiting,
+            resting: engine.resting(),
             emergency: engine.emergency().map(EmergencyStatus::from),
             failed: FailedStatus::all(&view.fleet),
         }

@@ -6,6 +6,7 @@
 
 pub mod assembly;
 mod cloud_alm;
+mod consequences;
 pub mod control;
 mod discovery;
 pub mod fleet_status;

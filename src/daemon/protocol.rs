@@ -63,6 +63,9 @@ pub struct Done {
     /// The closed gates before the one rotation that was asked for.
     #[serde(default)]
     pub waits: Vec<GateStatus>,
+    /// What it changes besides, a sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 impl Done {

@@ -124,6 +124,9 @@ pub struct CredentialStatus {
     pub last_ended_at: Option<Timestamp>,
     /// Why the rotation under way turned back, or the last one did.
     pub turned_back: Option<String>,
+    /// Whether the rotation under way goes back to the old keys.
+    #[serde(default)]
+    pub goes_back: bool,
     /// Why a person asked for a rotation that has not begun.
     #[serde(default)]
     pub asked: Option<String>,
@@ -137,12 +140,18 @@ pub struct CredentialStatus {
 impl Status {
     /// The status of everything that `engine` has in hand.
     pub fn of(engine: &Engine, now: Timestamp) -> Self {
+        let fleet = FleetStatus::of(engine, now);
+        let mut credentials: Vec<CredentialStatus> =
+            engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect();
+        if fleet.halt.is_some() {
+            credentials.iter_mut().for_each(CredentialStatus::wait_for_the_fleet);
+        }
         Self {
             schema: SCHEMA,
             daemon: env!("CARGO_PKG_VERSION").to_owned(),
             at: now,
-            fleet: FleetStatus::of(engine, now),
-            credentials: engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect(),
+            fleet,
+            credentials,
             cis: Vec::new(),
         }
     }
@@ -183,6 +192,7 @@ impl CredentialStatus {
             cause: None,
             last_ended_at: None,
             turned_back: None,
+            goes_back: false,
             asked: None,
             tries_again: None,
             last_success_at: None,
@@ -235,9 +245,19 @@ impl CredentialStatus {
         self.last_ended_at = record.outcome.as_ref().map(|outcome| outcome.at);
         let last = record.outcome.as_ref().and_then(|outcome| outcome.turned_back.as_ref());
         self.turned_back = record.turned_back.as_ref().or(record.restore.as_ref()).or(last).cloned();
+        self.goes_back = record.turned_back.is_some() && !matches!(record.stage, Stage::Settled { .. });
         self.tries_again = again(&view.policy, record, now).map(|again| in_words(again, record));
         self.asked = record.asked.as_ref().map(|asked| asked.reason.clone());
         self.last_success_at = record.succeeded_at;
+    }
+
+    /// Nothing is tried again by itself while the fleet is halted.
+    fn wait_for_the_fleet(&mut self) {
+        const BEFORE: &str = ", and not before `rekeyd resume --fleet` ends the halt of the fleet";
+        let pauses = self.code.as_deref() == Some("pause");
+        for text in self.tries_again.iter_mut().chain(self.reason.iter_mut().filter(|_| pauses)) {
+            text.push_str(BEFORE);
+        }
     }
 
     /// Whether a person is needed.

@@ -49,6 +49,12 @@ impl Engine {
         views
     }
 
+    /// Who is due still and rests, since the last rotation turned back.
+    pub fn resting(&self) -> Vec<CredentialId> {
+        let rests = |view: &View| view.reason.as_ref().is_some_and(|reason| reason.code == "pause");
+        self.views().into_iter().filter(rests).map(|view| view.credential).collect()
+    }
+
     /// What the fleet would make of a plan, without asking for anything.
     pub(super) fn foresee(&self, unit: &Unit, record: Option<&Record>, plan: Plan, now: Timestamp) -> Plan {
         let (Step::Begin { .. }, Some(record)) = (&plan.step, record) else { return plan };

@@ -13,7 +13,7 @@ use crate::domain::event::Trigger;
 use crate::domain::event::Wish;
 use crate::domain::fleet::Pass;
 use crate::domain::names::{CredentialId, TenantId};
-use crate::domain::plan::{LOGIN_REFUSED, rotation_due};
+use crate::domain::plan::{LOGIN_REFUSED, NOT_PERMITTED, rotation_due};
 use crate::domain::view::View;
 use crate::domain::{Timestamp, after, between};
 
@@ -71,7 +71,9 @@ impl Engine {
             let trouble = view.record.as_ref().and_then(|record| record.trouble.last.as_ref());
             trouble.is_some_and(|failure| failure.class.is_login())
         };
-        let is_unseen = |view: &View| view.reason.as_ref().is_some_and(|reason| reason.code == LOGIN_REFUSED);
+        let is_unseen = |view: &View| {
+            view.reason.as_ref().is_some_and(|reason| [LOGIN_REFUSED, NOT_PERMITTED].contains(&reason.code))
+        };
         let is_one = |view: &View| tenants.contains(&view.credential.tenant);
         // Who failed at a step waits by its journal; who could not see only looks later.
         let pushed = self.wake_where(true, |desk| desk.read(|view| is_one(view) && fails(view)));

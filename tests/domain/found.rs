@@ -358,6 +358,25 @@ fn a_change_of_the_consumer_is_undone_by_hand_where_nothing_can_be_delivered() {
     assert_eq!((count(&world, "delivered"), count(&world, "halted")), (1, 2), "{}", timeline(&world));
 }
 
+/// The consumer fails without the retired key, is given the fresh ones again, and a person ends the halt at once: what it was
+/// given may not be taken over yet, and a run with what it holds still would pass for the proof of the old `cirt` being useless.
+#[test]
+fn what_is_given_again_after_a_failed_exclusion_has_time_to_be_taken_over() {
+    let policy = policy();
+    let mut world = World::new(policy.clone(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 400, |world| count(world, "probed") == 1), "{}", timeline(&world));
+    world.manners.fails = 2;
+    assert!(walk(&mut world, 400, |world| phase(world) == Phase::Halted), "{}", timeline(&world));
+    let halt = world.record.as_ref().unwrap().halt.as_ref().map(|halt| halt.reason.code());
+    assert_eq!((halt, count(&world, "delivered")), (Some("exclusion-failed"), 2), "{}", timeline(&world));
+    world.manners.fails = 0;
+    world.wish(Wish::Resume).unwrap();
+    let resumed = world.journal.last().unwrap().at;
+    assert!(walk(&mut world, 500, |world| count(world, "completed") == 1), "{}", timeline(&world));
+    let asked = world.journal.iter().rfind(|entry| entry.event.name() == "provision-sent").unwrap().at;
+    assert!(asked >= after(resumed, policy.settle + policy.deadline), "{}", timeline(&world));
+}
+
 /// A consumer that deploys when it is given keys does so when it is given them again: that is nobody else's doing.
 #[test]
 fn a_deployment_by_what_is_given_again_is_our_own() {

@@ -321,7 +321,7 @@ impl World {
             "pause" => "pause",
             "no-room" => "room",
             "in-place" => "in place",
-            "cannot-see" | "login-refused" => "issuer",
+            "cannot-see" | "login-refused" | "not-permitted" => "issuer",
             _ => "",
         };
         if matches!(plan.step, Step::Begin { .. }) {

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, load};
 use crate::daemon::assembly;
 use crate::daemon::report::{CredentialStatus, Status};
-use crate::domain::plan::LOGIN_REFUSED;
+use crate::domain::plan::{LOGIN_REFUSED, NOT_PERMITTED};
 use crate::domain::{CLOCK_TOLERANCE, after};
 use crate::http::local::LocalError;
 use crate::journal::sqlite::SqliteJournal;
@@ -162,22 +162,22 @@ pub(super) async fn daemon(common: &Common, findings: &mut Vec<Finding>) {
             "restart it, which changes nothing else; where systemd runs it: `systemctl restart rekeyd`",
         )
     });
-    findings.extend(login(&status.credentials));
+    findings.extend(refused("login", LOGIN_REFUSED, &status.credentials));
+    findings.extend(refused("rights", NOT_PERMITTED, &status.credentials));
     let waiting = status.credentials.iter().filter(|status| status.needs_person()).count();
     findings.push(person(waiting, &status.credentials, status.fleet.halt.is_some()));
 }
 
-/// The logins at the issuers that are refused, which no rotation goes on without.
-fn login(credentials: &[CredentialStatus]) -> Option<Finding> {
-    let mut refused = credentials.iter().filter(|status| status.code.as_deref() == Some(LOGIN_REFUSED));
+/// The logins at the issuers that are refused, or may not do what no rotation goes on without.
+fn refused(what: &'static str, code: &str, credentials: &[CredentialStatus]) -> Option<Finding> {
+    let mut refused = credentials.iter().filter(|status| status.code.as_deref() == Some(code));
     let first = refused.next()?;
     let more = match refused.count() {
         0 => String::new(),
         more => format!(" and of {more} more"),
     };
     let why = first.reason.as_deref().unwrap_or_default();
-    let finding =
-        Finding::new("login", Verdict::Fault, format!("that of `{}`{more}: {why}", first.credential));
+    let finding = Finding::new(what, Verdict::Fault, format!("that of `{}`{more}: {why}", first.credential));
     Some(finding.advice(first.person.clone().unwrap_or_default()))
 }
 
@@ -207,6 +207,7 @@ mod tests {
             });
             serde_json::from_value::<CredentialStatus>(document).unwrap()
         };
+        let login = |all: &[CredentialStatus]| refused("login", LOGIN_REFUSED, all);
         assert_eq!(login(&[status("acme/dataplane", "not-due")]), None);
         let all = ["acme/dataplane", "beta/dataplane"].map(|id| status(id, LOGIN_REFUSED));
         let expected =

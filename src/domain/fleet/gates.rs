@@ -200,12 +200,19 @@ fn fuse(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp)
         return gate("fuse", true, format!("{used} of {limit} in 24 hours, and passed: it is meant"), None);
     }
     let room = limit.saturating_sub(used);
-    let why = format!(
-        "{used} of the {limit} rotations that may begin in 24 hours have begun{}",
-        behind(candidate.ahead)
-    );
+    let why = format!("{}{}", begun(used, limit), behind(candidate.ahead));
     let opens_at = fleet.fuse_opens_at(limit, now);
     gate("fuse", candidate.ahead < room, why, opens_at)
+}
+
+/// How many rotations began in 24 hours, of how many that may.
+pub fn begun(used: usize, limit: usize) -> String {
+    if used > limit {
+        return format!(
+            "{used} rotations have begun in 24 hours, more than the {limit} that may: the others passed the fuse"
+        );
+    }
+    format!("{used} of the {limit} rotations that may begin in 24 hours have begun")
 }
 
 fn at_once(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {

@@ -84,6 +84,10 @@ fn go_on(retirement: &mut Retirement, wish: &Wish, at: Timestamp) {
         let by_hand = retirement.change == Change::Undo;
         retirement.change = if by_hand { Change::Undone(at) } else { retirement.change.sought() };
     }
+    if retirement.exclusion_failed.is_some() {
+        // What it was given again, perhaps without an answer, may not be taken over yet.
+        retirement.change = Change::Sought(Some(at));
+    }
     retirement.exclusion_failed = None;
     retirement.redelivered = false;
     retirement.cannot_redeploy = false;

@@ -38,7 +38,7 @@ mod sight;
 
 pub use adopting::adoption;
 pub use gates::{Again, again, begin_gates};
-pub use refusal::{LOGIN_REFUSED, retry_at};
+pub use refusal::{LOGIN_REFUSED, NOT_PERMITTED, retry_at};
 pub use settled::{pause, rotation_due, window_end};
 
 use sight::Sight;

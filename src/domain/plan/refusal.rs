@@ -16,10 +16,16 @@ use crate::domain::{CLOCK_TOLERANCE, Timestamp, after, backoff, before};
 /// The code of a rest because of a refused login.
 pub const LOGIN_REFUSED: &str = "login-refused";
 
+/// The code of a rest because the login may not do what is to be done.
+pub const NOT_PERMITTED: &str = "not-permitted";
+
 /// What a person does about a login of rekeyd's that is refused.
-pub(super) const MEND_LOGIN: &str = "mend the user or the secret that the tenant's file names (`rekeyd check-config --online` \
-    tries every login), then `rekeyd reload` has it tried at once; where only its rights were mended, \
-    `rekeyd rotate --due` does";
+const MEND_LOGIN: &str = "mend the user or the secret that the tenant's file names (`rekeyd check-config --online` \
+    tries every login), then `rekeyd reload` has it tried at once";
+
+/// What a person does about a right that is missing.
+const MEND_RIGHTS: &str = "the login works, and a right is missing: give its user the right to list, make and delete keys there (on \
+    Cloud Foundry `Space Developer`), then `rekeyd rotate --due` has it tried at once";
 
 /// No failure is waited for longer. A later instant was written before the clock was set back.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
@@ -43,8 +49,8 @@ pub(super) fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Optio
     let plan = Plan::rest(NextLook::At(waits), "backoff", format!("`{step}` failed: {cause}"));
     Some(if by_hand(record) {
         plan.person(cause)
-    } else if login_refused(record) {
-        Plan { reason: Reason { code: LOGIN_REFUSED, ..plan.reason }, ..plan }.person(MEND_LOGIN)
+    } else if let Some((code, what)) = refused_login(record) {
+        Plan { reason: Reason { code, ..plan.reason }, ..plan }.person(what)
     } else {
         plan
     })
@@ -105,19 +111,29 @@ pub(super) fn by_hand(record: &Record) -> bool {
     not_found && matches!(record.stage, Stage::Creating { .. })
 }
 
-/// A rest because something could not be seen. A refused login is a person's to mend.
+/// A rest because something could not be seen. A login that is refused, or may not, is a person's to mend.
 pub(super) fn unseen(what: &str, failure: &Failure, at: Timestamp) -> Plan {
-    if !failure.class.is_login() {
+    let Some((code, mend)) = refused(failure.class) else {
         return Plan::rest(NextLook::At(at), "cannot-see", format!("{what} could not be seen: {failure}"));
-    }
-    let text = format!("{what} could not be seen, since the login is refused: {failure}");
-    Plan::rest(NextLook::At(at), LOGIN_REFUSED, text).person(MEND_LOGIN)
+    };
+    let why = if code == NOT_PERMITTED { "the login may not" } else { "the login is refused" };
+    let text = format!("{what} could not be seen, since {why}: {failure}");
+    Plan::rest(NextLook::At(at), code, text).person(mend)
 }
 
-/// Whether the login at the issuer is refused. At the consumer, and where fresh keys are tried, the keys may be the cause.
-fn login_refused(record: &Record) -> bool {
+/// The code of a refusal that a person mends, and how.
+fn refused(class: Class) -> Option<(&'static str, &'static str)> {
+    match class {
+        Class::Unauthorized => Some((LOGIN_REFUSED, MEND_LOGIN)),
+        Class::Forbidden => Some((NOT_PERMITTED, MEND_RIGHTS)),
+        _ => None,
+    }
+}
+
+/// The same of the login at the issuer. At the consumer, and where fresh keys are tried, the keys may be the cause.
+fn refused_login(record: &Record) -> Option<(&'static str, &'static str)> {
     let is_of_the_issuer = matches!(record.trouble.step.as_deref(), Some("create" | "delete"));
-    is_of_the_issuer && record.trouble.last.as_ref().is_some_and(|failure| failure.class.is_login())
+    record.trouble.last.as_ref().filter(|_| is_of_the_issuer).and_then(|failure| refused(failure.class))
 }
 
 /// When a step that failed is tried again.

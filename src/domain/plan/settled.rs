@@ -221,8 +221,13 @@ fn pause_after_turning_back(sight: &Sight<'_>) -> Option<Plan> {
     }
     let (until, _) = pause(sight.policy, record, sight.now)?;
     let stamp = until.format("%Y-%m-%d %H:%M UTC");
-    let text =
-        format!("the last rotation turned back: {cause}; still due, it is tried again by itself {stamp}");
+    let turns =
+        if record.cycles == 1 { "once".to_owned() } else { format!("{} times in a row", record.cycles) };
+    let text = format!(
+        "the last rotation turned back: {cause}; still due, it is tried again by itself {stamp} (it turned back {turns}; {} times \
+         halt it)",
+        sight.policy.limits.cycles
+    );
     Some(Plan::rest(NextLook::At(until), "pause", text))
 }
 
