@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rekeyd::domain::event::{Trigger, Wish};
+use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::Pass;
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::health::{Health, Rating, health};
@@ -50,7 +51,7 @@ fn the_worst_that_can_be_said_counts() {
     // A rotation that goes well is nothing to worry about.
     assert!(walk(&mut world, 50, |world, _| phase(world) == Some(Phase::Provisioning)));
     assert_eq!(seen(&mut world).rating, Rating::Ok);
-    world.write(rekeyd::domain::event::Event::Halted(HaltReason::Indeterminate));
+    world.write(Event::Halted(HaltReason::Indeterminate));
     let halted = seen(&mut world);
     assert_eq!(halted.rating, Rating::Critical, "{halted:?}");
     assert!(halted.text.starts_with("halted: "), "{halted:?}");
@@ -79,4 +80,21 @@ fn who_is_settled_and_fresh_is_well_and_who_waits_for_a_person_is_not() {
     let held = seen(&mut world);
     assert_eq!(held.rating, Rating::Error, "{held:?}");
     assert!(held.text.contains("rekeyd unhold"), "{held:?}");
+}
+
+/// Failure story 52: what went wrong before the last success says nothing of how it is now.
+#[test]
+fn eleven_failures_and_one_success_are_well() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 50, |world, _| phase(world) == Some(Phase::Soaking)));
+    for _ in 0..11 {
+        let failure = Failure::new(Class::Timeout, "no answer in time");
+        let retry_at = world.now;
+        world.write(Event::StepFailed { step: "renew".to_owned(), failure, retry_at });
+    }
+    assert_eq!(world.record.as_ref().unwrap().trouble.failures, 11);
+    world.write(Event::Renewed { verdict: None });
+    assert_eq!(world.record.as_ref().unwrap().trouble.failures, 0);
+    let health = seen(&mut world);
+    assert_eq!(health.rating, Rating::Ok, "{health:?}");
 }

@@ -11,6 +11,7 @@ use rekeyd::clock::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::fleet::{Fleet, Knobs};
+use crate::metrics::scrape;
 use crate::{one, prompt};
 
 /// The tenant with one key on the instance of `ciapi`; the old one is of the data space and stays.
@@ -241,4 +242,23 @@ async fn cloud_alm_is_told_how_every_credential_is() {
     assert!(days["gauge"]["dataPoints"][0]["asDouble"].as_f64().unwrap() > 300.0, "{days}");
     let text = serde_json::to_string(&sent.lock().unwrap().clone()).unwrap();
     assert!(!text.contains("NotARealSecret") && !text.contains("sb-"), "nothing secret is told: {text}");
+}
+
+/// Failure story 51: the program that delivers hangs. It is ended, the delivery has failed, and both are seen; the old key stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_hangs_is_a_delivery_that_failed_and_is_seen() {
+    let fleet = Fleet::new(one(prompt()), Knobs::default()).await;
+    let deliver = script(&fleet, "deliver", "sleep 600");
+    let consumer = format!("[credential.command]\ndeliver = [\"{deliver}\"]\ntimeout = \"1 s\"");
+    fleet.write("tenants.d/acme.toml", &with_consumer(&fleet, &consumer));
+    let rekeyd = fleet.start().await;
+    let failing =
+        fleet.until("acme", "failing", |status| status.stage == "delivering" && status.failures > 0).await;
+    let cause = failing.cause.clone().unwrap_or_default();
+    assert!(cause.contains("did not end within 1s"), "{failing:#?}");
+    let exposition = scrape(&rekeyd.pages()).await;
+    let failures = exposition.lines().find(|line| line.starts_with("rekeyd_delivery_failures_total{"));
+    assert!(failures.is_some_and(|line| !line.ends_with(" 0")), "{failures:?}");
+    assert!(!fleet.events("acme").contains(&"delete-sent"), "{:?}", fleet.events("acme"));
+    fleet.assert_safe();
 }

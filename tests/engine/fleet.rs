@@ -119,6 +119,26 @@ impl Fleet {
     }
 }
 
+/// Failure story 10: the journal of 500 credentials was written by another release, and this one takes it up.
+#[tokio::test]
+async fn an_upgrade_of_five_hundred_credentials_begins_nothing() {
+    let mut fleet = Fleet::new(500, 30);
+    fleet.rules.release = "0.0.1".to_owned();
+    let engine = fleet.engine("one").await;
+    fleet.turn(&engine).await;
+    engine.quiet().await;
+    let known = fleet.journal.read(None, 0).await.unwrap().len();
+    assert_eq!(known, 500, "each is recognised");
+    fleet.pass(Duration::from_mins(5));
+    fleet.rules.release = "0.1.0".to_owned();
+    let upgraded = fleet.engine("two").await;
+    for _ in 0..20 {
+        fleet.turn(&upgraded).await;
+    }
+    assert_eq!(fleet.journal.read(None, 0).await.unwrap().len(), known, "there is nothing to write");
+    assert!(fleet.outsides.iter().all(|(_, outside)| outside.created.lock().unwrap().is_empty()));
+}
+
 #[tokio::test]
 async fn the_canary_soaks_before_the_next_begins_and_all_are_rotated() {
     let fleet = Fleet::new(6, 340);

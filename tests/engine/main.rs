@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rekeyd::clock::Clock;
+use rekeyd::daemon::unmanaged::strays;
 use rekeyd::domain::event::{Trigger, Wish};
 use rekeyd::domain::evidence::Grade;
 use rekeyd::domain::failure::{Class, Failure};
@@ -263,6 +264,10 @@ impl Scene {
     }
 
     async fn engine(&self, holder: &str) -> Arc<Engine> {
+        self.engine_of(holder, policy()).await
+    }
+
+    async fn engine_of(&self, holder: &str, policy: Policy) -> Arc<Engine> {
         let settings = Settings {
             holder: holder.to_owned(),
             lease_life: Duration::from_mins(2),
@@ -273,7 +278,7 @@ impl Scene {
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         let engine = Engine::new(settings, journal, clock, Arc::new(Metrics::new()));
         let unit = Unit {
-            policy: Arc::new(policy()),
+            policy: Arc::new(policy),
             issuer: Arc::clone(&self.outside) as _,
             consumer: Arc::clone(&self.outside) as _,
             next_tick: Arc::new(|now| Some(after(now, Duration::from_hours(6)))),
@@ -472,6 +477,41 @@ async fn a_lease_that_a_clock_set_back_makes_longer_lets_no_delivery_out() {
         delivered += before;
     }
     assert!(looks > 0 && delivered > 0, "{looks}, {delivered}");
+}
+
+/// Failure story 49: nothing is known of hundreds of old keys, so nothing is done to them. Which are in use a person says, and
+/// the others are listed as keys of nobody's.
+#[tokio::test]
+async fn an_empty_journal_and_five_hundred_old_keys_rotate_nothing() {
+    let scene = Scene::new(400);
+    for number in 1..250 {
+        for role in Role::PAIR {
+            let made = scene.clock.now() - chrono::TimeDelta::days(400 + number);
+            scene.outside.add(role, KeyName(format!("old-{role}-{number}")), made);
+        }
+    }
+    let nothing_was_done = || {
+        scene.outside.created.lock().unwrap().is_empty() && scene.outside.deleted.lock().unwrap().is_empty()
+    };
+    let engine = scene.engine("one").await;
+    for _ in 0..20 {
+        scene.turn(&engine).await;
+    }
+    assert!(scene.names().await.is_empty() && nothing_was_done());
+    let person = engine.view(&scene.id).unwrap().reason.and_then(|reason| reason.person);
+    assert!(person.as_ref().is_some_and(|what| what.contains("credential.keys.ciapi.key")), "{person:?}");
+    // Named, and so young that nothing is due.
+    let in_use = Role::PAIR.map(|role| (role, KeyName(format!("first-{role}")))).into();
+    let policy = Policy { in_use, window: Window::Span(Duration::from_hours(24 * 2000)), ..policy() };
+    let engine = scene.engine_of("two", policy).await;
+    scene.pass(Duration::from_mins(3));
+    for _ in 0..20 {
+        scene.turn(&engine).await;
+    }
+    assert_eq!(scene.names().await, ["adopted"]);
+    assert!(nothing_was_done());
+    let (strays, unseen) = strays(&engine.views());
+    assert_eq!((strays.len(), unseen.len()), (498, 0));
 }
 
 /// Who slept longer than the lease, and finds it still his own, does not act on what he saw before: a clone with a
