@@ -14,6 +14,7 @@ pub mod issuer;
 pub mod journal;
 pub mod logging;
 pub mod metrics;
+pub mod page;
 pub mod ports;
 pub mod secret;
 pub mod sink;

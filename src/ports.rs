@@ -150,6 +150,13 @@ pub trait Journal: Send + Sync {
     /// The entries after sequence number `after`, in order; of one tenant or of all.
     async fn read(&self, tenant: Option<&TenantId>, after: u64) -> Result<Vec<Entry>, JournalError>;
 
+    /// The last entries, no more than `most`, in order; of one tenant or of all.
+    async fn recent(&self, tenant: Option<&TenantId>, most: usize) -> Result<Vec<Entry>, JournalError> {
+        let mut entries = self.read(tenant, 0).await?;
+        let older = entries.len().saturating_sub(most);
+        Ok(entries.split_off(older))
+    }
+
     /// Takes or renews the lease on a tenant; `None` where somebody else holds it at `now`.
     async fn acquire(
         &self,

@@ -265,9 +265,13 @@ can connect can read, so it listens on this machine alone unless told otherwise.
 | `/-/healthy` | 200 while the main loop moves, else 503 with the reason; what fails outside, such as SAP, is no matter of health |
 | `/-/ready` | 200 from the moment on when configuration, journal, control socket and this listener are up; 503 while it stops |
 | `/api/v1/status` | the document below, as `rekeyd status --json` prints it |
-| `/` | a plain page for people |
+| `/` | the page for people: the fleet ([read-the-page.md](../how-to/read-the-page.md)); `q` is a part of a name, `show` one of `all`, `person`, `trouble`, `rotating`, `held`, `page` a number from 1 on |
+| `/tenants/{tenant}` | the same of one tenant; 404 where there is none |
+| `/assets/{file}` | the style and the icon of these pages, named after their content, to be kept for a year |
 
-Every other path is answered with 404 and the list of these.
+`GET` and `HEAD` are answered, everything else is 405, and every other path 404. The pages for people are made on the server, one at
+a time, and hold no script: their policy is `default-src 'none'` with style and icon from here, they are not to be stored or framed,
+and send no address on. Making one calls no SAP system. A forecast that takes longer than 2 seconds is shown the next time.
 
 ## The status
 
@@ -310,7 +314,7 @@ fn every_page_over_http_and_every_field_of_the_status_is_described() {
     ];
     let tables: Vec<String> = structures.iter().map(|(file, name)| fields(file, name)).collect();
     is("http.md", &format!("{HTTP}{}", tables.join("\n")));
-    let web = read("src/daemon/web.rs");
+    let web = read("src/daemon/web.rs") + &read("src/page/mod.rs");
     let routes: BTreeSet<&str> =
         web.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     let paths: BTreeSet<String> = rows("http.md").into_iter().filter(|row| row.starts_with('/')).collect();

@@ -215,9 +215,13 @@ pub fn strays(views: &[View]) -> (Vec<Stray>, Vec<CredentialId>) {
 impl Daemon {
     /// How everybody stands.
     pub(super) fn status(&self) -> Status {
+        Status { cis: self.seen_accounts(), ..Status::of(&self.engine, self.clock.now()) }
+    }
+
+    /// The global accounts, as they were last seen.
+    pub(super) fn seen_accounts(&self) -> Vec<CisStatus> {
         let seen = |section: &Section| self.discoveries.of(&section.name).unwrap_or_default();
-        let cis = self.accounts().iter().map(|section| CisStatus::of(section, &seen(section))).collect();
-        Status { cis, ..Status::of(&self.engine, self.clock.now()) }
+        self.accounts().iter().map(|section| CisStatus::of(section, &seen(section))).collect()
     }
 
     /// Looks at every account at once, and tells what nobody manages. The keys are as they were last seen.

@@ -1,4 +1,4 @@
-//! The read-only pages: `/metrics`, `/-/healthy`, `/-/ready`, `/api/v1/status` and a plain page at `/`.
+//! The read-only pages: `/metrics`, `/-/healthy`, `/-/ready`, `/api/v1/status`, and those for people (`page`).
 //!
 //! Nothing over HTTP changes anything.
 
@@ -12,12 +12,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Daemon;
+use super::showing::{STALLED, Showing};
+use crate::page;
 
 /// Text format 0.0.4 of the exposition.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Older than this, the last tick means that the scheduler stands still.
-const STALLED: Duration = Duration::from_mins(5);
 
 /// The routes.
 pub fn routes(daemon: Arc<Daemon>) -> Router {
@@ -26,9 +25,9 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/api/v1/status", get(status))
-        .route("/", get(page))
         .fallback(other)
-        .with_state(daemon)
+        .with_state(Arc::clone(&daemon))
+        .merge(page::routes(Arc::new(Showing::of(daemon))))
 }
 
 const GUARDS: [(HeaderName, &str); 3] = [
@@ -75,15 +74,9 @@ async fn status(State(daemon): State<Arc<Daemon>>) -> Response {
     (GUARDS, axum::Json(status)).into_response()
 }
 
-async fn page(State(daemon): State<Arc<Daemon>>) -> Response {
-    daemon.metrics.asked("page");
-    let status = daemon.status();
-    (GUARDS, axum::response::Html(super::page::render(&status))).into_response()
-}
-
 async fn other(State(daemon): State<Arc<Daemon>>) -> Response {
     daemon.metrics.asked("other");
-    (StatusCode::NOT_FOUND, "there is /metrics, /-/healthy, /-/ready, /api/v1/status and /\n").into_response()
+    (StatusCode::NOT_FOUND, "there is /, /metrics, /-/healthy, /-/ready and /api/v1/status\n").into_response()
 }
 
 #[cfg(test)]

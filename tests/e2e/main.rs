@@ -11,6 +11,7 @@ mod local;
 mod metrics;
 mod notify;
 mod onboarding;
+mod page;
 mod portal;
 mod rotation;
 mod service_manager;

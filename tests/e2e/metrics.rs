@@ -99,7 +99,7 @@ async fn the_pages_answer_and_change_nothing() {
     let rekeyd = fleet.start().await;
     fleet.until("acme", "soaking", |status| status.phase == "soaking").await;
     let pages = rekeyd.pages();
-    for path in ["/-/healthy", "/-/ready", "/api/v1/status", "/", "/metrics"] {
+    for path in ["/-/healthy", "/-/ready", "/api/v1/status", "/", "/tenants/acme", "/metrics"] {
         assert_eq!(get(&format!("{pages}{path}")).await.0, 200, "{path}");
     }
     assert_eq!(get(&format!("{pages}/nothing")).await.0, 404);
@@ -125,6 +125,7 @@ async fn no_secret_is_written_anywhere() {
         ("the metrics", scrape(&pages).await),
         ("the status", get(&format!("{pages}/api/v1/status")).await.1),
         ("the page", get(&format!("{pages}/")).await.1),
+        ("the page of the tenant", get(&format!("{pages}/tenants/acme")).await.1),
     ];
     assert!(rekeyd.stop().await.success());
     for file in ["journal.db", "journal.db-wal"] {

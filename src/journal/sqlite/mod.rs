@@ -150,6 +150,15 @@ impl Journal for SqliteJournal {
         .await
     }
 
+    async fn recent(&self, tenant: Option<&TenantId>, most: usize) -> Result<Vec<Entry>, JournalError> {
+        let (reader, tenant) = (Arc::clone(&self.reader), tenant.cloned());
+        blocking(move || {
+            let connection = reader.lock().expect("reading does not panic");
+            reader::recent(&connection, tenant.as_ref(), most)
+        })
+        .await
+    }
+
     async fn acquire(
         &self,
         tenant: &TenantId,

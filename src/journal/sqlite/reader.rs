@@ -15,6 +15,12 @@ const ALL: &str =
 pub(super) const OF_TENANT: &str = "SELECT sequence, at, tenant, credential, event \
      FROM entry WHERE sequence > ?1 AND tenant = ?2 ORDER BY sequence";
 
+const LAST: &str =
+    "SELECT sequence, at, tenant, credential, event FROM entry ORDER BY sequence DESC LIMIT ?1";
+
+pub(super) const LAST_OF_TENANT: &str = "SELECT sequence, at, tenant, credential, event \
+     FROM entry WHERE tenant = ?2 ORDER BY sequence DESC LIMIT ?1";
+
 /// The entries after `after`, in order; of one tenant or of all.
 pub(super) fn read(
     connection: &Connection,
@@ -31,6 +37,26 @@ pub(super) fn read(
     while let Some(row) = rows.next()? {
         entries.push(entry(row)?);
     }
+    Ok(entries)
+}
+
+/// The last entries, no more than `most`, in order; of one tenant or of all.
+pub(super) fn recent(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    most: usize,
+) -> Result<Vec<Entry>, JournalError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(if tenant.is_some() { LAST_OF_TENANT } else { LAST })?;
+    let mut rows = match tenant {
+        Some(tenant) => statement.query(params![most, tenant.as_str()])?,
+        None => statement.query([most])?,
+    };
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row)?);
+    }
+    entries.reverse();
     Ok(entries)
 }
 

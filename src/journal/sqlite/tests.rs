@@ -318,8 +318,8 @@ fn many_may_open_a_new_file_at_once() {
 fn the_plans_use_the_index() {
     let scratch = Scratch::new();
     let connection = schema::open(&scratch.path()).unwrap();
-    for sql in ["SELECT max(sequence) FROM entry WHERE tenant = 't' AND credential = 'a'", reader::OF_TENANT]
-    {
+    let last = "SELECT max(sequence) FROM entry WHERE tenant = 't' AND credential = 'a'";
+    for sql in [last, reader::OF_TENANT, reader::LAST_OF_TENANT] {
         let plan: String = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap()

@@ -114,6 +114,10 @@ async fn entries_come_back_in_order(store: Store) {
     assert_eq!(journal.read(Some(&tenant("three")), 0).await, Ok(vec![]));
     assert_eq!(journal.read(None, u64::MAX).await, Ok(vec![]));
     assert_eq!(journal.verify().await, Ok(4));
+    assert_eq!(sequences(&journal.recent(None, 2).await.unwrap()), [3, 4]);
+    assert_eq!(journal.recent(None, 9).await.unwrap(), written);
+    assert_eq!(sequences(&journal.recent(Some(&tenant("one")), 2).await.unwrap()), [3, 4]);
+    assert_eq!(journal.recent(Some(&tenant("three")), 2).await, Ok(vec![]));
 }
 
 async fn an_entry_must_follow_the_last_of_its_credential(store: Store) {
