@@ -13,7 +13,9 @@ const LATER: [(&str, &str); 3] = [
 ];
 
 /// Metrics whose absence another alert than `RekeydSeriesMissing` notices, with the unit test that shows it.
-const NOTICED_OTHERWISE: [(&str, &str); 2] = [
+const NOTICED_OTHERWISE: [(&str, &str); 3] = [
+    // Either detail is there, or what is missing is named as of `full`.
+    ("rekeyd_credential_attention", "family: rekeyd_credential_needs_person\n"),
     ("rekeyd_credential_expiry_timestamp_seconds", "'series removed: no end of a window is left, "),
     ("up", "'series removed: the target is gone'"),
 ];
@@ -162,6 +164,56 @@ fn no_alert_is_silent_because_its_series_are_gone() {
         let otherwise = NOTICED_OTHERWISE.iter().find(|(of, _)| *of == metric);
         let shown = otherwise.map_or_else(|| format!("family: {metric}\n"), |(_, test)| (*test).to_owned());
         assert!(tests.contains(&shown), "no unit test shows what fires without `{metric}`");
+    }
+}
+
+/// The alternatives of an expression: what stands between `or` at any depth.
+fn alternatives(expression: &str) -> Vec<&str> {
+    let mut found = vec![];
+    let mut start = 0;
+    for (at, _) in expression.match_indices('\n') {
+        let line = expression[at + 1..].lines().next().unwrap_or_default();
+        if line.trim() == "or" {
+            found.push(&expression[start..at]);
+            start = at + 1 + line.len();
+        }
+    }
+    found.push(&expression[start..]);
+    found
+}
+
+/// The metrics that are there with the detail `summary`: all that have no label `credential`, and those of the table.
+fn at_summary() -> BTreeSet<String> {
+    let page = read("docs/reference/metrics.md");
+    let (_, detail) = page.split_once("## How much is told of a credential").unwrap();
+    let six = detail.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let six =
+        six.flat_map(|line| line.split('`').skip(1).step_by(2)).filter(|word| word.starts_with("rekeyd_"));
+    let six: BTreeSet<String> = six.map(str::to_owned).collect();
+    assert!((6..=9).contains(&six.len()), "{six:?}");
+    let left_out =
+        ["rekeyd_check_last", "rekeyd_scheduler_next", "rekeyd_lease_expiry", "rekeyd_dataplane_last"];
+    let is_there = |(name, labels): &(String, BTreeSet<String>)| {
+        !labels.contains("credential") && !left_out.iter().any(|start| name.starts_with(start))
+    };
+    documented().into_iter().filter(is_there).map(|(name, _)| name).chain(six).collect()
+}
+
+#[test]
+fn no_alert_is_silent_at_summary() {
+    let (there, tests) = (at_summary(), read("deploy/prometheus/rekeyd.rules.test.yml"));
+    for Alert { name, expression, .. } in alerts() {
+        if name == "RekeydSeriesMissing" {
+            continue;
+        }
+        let can_fire =
+            |part: &&str| metrics(part).iter().all(|metric| metric == "up" || there.contains(metric));
+        let (can, all) =
+            (alternatives(&expression).into_iter().filter(can_fire).count(), alternatives(&expression));
+        assert!(can > 0, "{name} asks for what is not there at summary: {all:?}");
+        if all.iter().any(|part| part.contains("rekeyd_credential_attention")) {
+            assert!(tests.contains(&format!("  - name: '{name} fires at summary'\n")), "{name}");
+        }
     }
 }
 

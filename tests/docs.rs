@@ -21,9 +21,7 @@ fn words(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_metric_is_documented_and_exists() {
-    let code: String = ["discovery", "families", "fleet", "mod", "sinks", "snapshot", "snapshot/consumer"]
-        .map(|file| read(&format!("src/metrics/{file}.rs")))
-        .concat();
+    let code = sources("src/metrics") + &sources("src/metrics/snapshot");
     let page = read("docs/reference/metrics.md");
     assert_eq!(words(&page, "rekeyd_"), words(&code, "rekeyd_"));
 }

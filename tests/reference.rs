@@ -257,7 +257,8 @@ const HTTP: &str = "\
 # HTTP
 
 At `[web] listen`, read-only: nothing over HTTP changes anything, and nothing that it shows holds a secret or a client id. Whoever
-can connect can read, so it listens on this machine alone unless told otherwise.
+can connect can read, so it listens on this machine alone unless told otherwise; TLS, client certificates and passwords come from
+`config-file`, see below.
 
 | path | answer |
 |---|---|
@@ -272,6 +273,57 @@ can connect can read, so it listens on this machine alone unless told otherwise.
 `GET` and `HEAD` are answered, everything else is 405, and every other path 404. The pages for people are made on the server, one at
 a time, and hold no script: their policy is `default-src 'none'` with style and icon from here, they are not to be stored or framed,
 and send no address on. Making one calls no SAP system. A forecast that takes longer than 2 seconds is shown the next time.
+
+`[web] probe-listen` is a second listener for `/-/healthy` and `/-/ready`
+alone, in plain and without a password. HTTP is 1.1.
+
+## web.config.yml
+
+The file of Prometheus' exporter toolkit: `promtool check web-config` reads it, and so does `rekeyd check-config`. Relative paths
+begin at its folder, unknown keys are refused, an empty file means neither TLS nor passwords. What rustls has not (TLS 1.0 and 1.1,
+CBC suites, CurveP521) is refused with a sentence, and so is a bcrypt cost above 16.
+
+```yaml
+tls_server_config:               # each of cert, key and client_ca in place, or as a file
+  cert_file: server.pem
+  key_file: server.key
+  client_auth_type: RequireAndVerifyClientCert     # or NoClientCert, RequestClientCert, RequireAnyClientCert, VerifyClientCertIfGiven
+  client_ca_file: clients.pem
+  client_allowed_sans: [scraper.example.com]       # only clients with one of these names
+  min_version: TLS12             # also max_version, cipher_suites (of TLS 1.2), curve_preferences
+http_server_config:
+  headers: {Strict-Transport-Security: max-age=31536000}
+basic_auth_users:                # bcrypt: htpasswd -nBC 10 '' | tr -d ':'
+  prometheus: $2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi
+rate_limit: {interval: 100ms, burst: 20}
+```
+
+A change of the file, or of one that it names, counts from the next request on, a certificate from the next connection on. What cannot
+be read changes nothing, and neither does a file that takes TLS or every password away, which counts from the next start on: both are
+logged, `rekeyd_config_last_reload_successful` is 0 meanwhile, and RekeydConfigReloadFailed fires. Without the right password a request
+is answered with 401 and counted in `rekeyd_http_auth_failures_total`; the limit acts before the password, with 429. One hash is
+computed at a time and what came of it is remembered; an unknown user takes as long as a wrong password.
+
+## Slow and hostile clients
+
+A handshake and the header of a request must be whole within 10 s; a header has at most 16 KiB. A connection takes requests for 2
+minutes and has 20 s after that to read the last answer. There are at most 128 connections: beyond, the oldest of the address with
+most of them ends, so that one client costs the others nothing.
+
+## Sockets of systemd
+
+A socket that systemd passes is taken instead of `listen`, one with `FileDescriptorName=probe` instead of `probe-listen`: the port is
+then open before rekeyd is, and may be below 1024.
+
+```ini
+# /etc/systemd/system/rekeyd-web.socket
+[Socket]
+ListenStream=127.0.0.1:7356
+FileDescriptorName=web
+Service=rekeyd.service
+[Install]
+WantedBy=sockets.target
+```
 
 ## The status
 

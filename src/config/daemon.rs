@@ -1,6 +1,5 @@
 //! What `rekeyd.toml` says, made certain.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::Schedule;
 use super::url;
+use super::web::{self, Detail, Web};
 use crate::domain::fleet::Rules;
 use crate::domain::notice::Severity;
 use crate::domain::policy::Limits;
@@ -81,8 +81,10 @@ pub struct Daemon {
     pub schedule: Arc<Schedule>,
     /// How long a lease outlives the last sign of its owner.
     pub lease_life: Duration,
-    /// Where metrics and status are served; nowhere if `None`.
-    pub listen: Option<SocketAddr>,
+    /// Where and how the pages are served.
+    pub web: Web,
+    /// How much the metrics tell of each credential.
+    pub detail: Detail,
     /// Which events are logged: a filter.
     pub log_level: String,
     /// How they look.
@@ -179,7 +181,8 @@ pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>
         concurrency: root.count("concurrency")?,
         schedule: schedule(root.table("schedule")?, problems)?,
         lease_life: root.table("lease")?.span("life")?,
-        listen: root.table("web")?.listen("listen")?,
+        web: web::web(root.table("web")?, problems)?,
+        detail: Detail::of(&root.table("metrics")?.text("detail")?)?,
         log_level: root.table("log")?.text("level")?,
         log_format: LogFormat::of(&root.table("log")?.text("format")?)?,
         http: http(root.table("http")?)?,

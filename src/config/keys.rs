@@ -6,6 +6,7 @@ mod local;
 mod portal;
 mod registration;
 mod sink;
+mod web;
 
 use std::time::Duration;
 
@@ -163,7 +164,8 @@ pub static DAEMON: &[Key] = &[
     default("concurrency", Form::Count(1, 1024), "16", "How many tenants are worked on at once."),
     section("schedule", SCHEDULE, "When the daemon looks at every tenant. It rotates nothing by itself: what is not due is left alone."),
     section("lease", LEASE, "The exclusive right of one instance to work on one tenant."),
-    section("web", WEB, "Metrics, health and the status page. Nothing can be changed over it."),
+    section("web", web::WEB, "Metrics, health and the status page. Nothing can be changed over it."),
+    section("metrics", web::METRICS, "How much the metrics tell."),
     section("log", LOG, "What goes to standard error."),
     section("http", HTTP, "The way out, to SAP."),
     section("fleet", FLEET, "How many rotations may begin, and who goes first. Nothing here stops a rotation that has begun."),
@@ -182,11 +184,6 @@ static SCHEDULE: &[Key] = &[
 #[rustfmt::skip]
 static LEASE: &[Key] = &[
     default("life", seconds(1, HOUR), "60 s", "How long a lease outlives the last sign of its owner. Another instance takes over after that."),
-];
-
-#[rustfmt::skip]
-static WEB: &[Key] = &[
-    default("listen", Form::Listen, "127.0.0.1:7356", "IP address and port. An empty text turns it off."),
 ];
 
 #[rustfmt::skip]

@@ -15,7 +15,7 @@ use super::problem::{Problem, Severity, Site, let_read};
 use super::reader::{self, Section};
 use super::secrets::Look;
 use super::tenant::{IssuerKind, Place, Replace, Tenant};
-use super::{Config, Loaded};
+use super::{Config, Loaded, web};
 
 /// The longest configuration file that is read.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -32,6 +32,10 @@ pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Proble
     let is_there = path.exists() || daemon.tenants_dir.exists();
     let tenants = if is_there { tenants(&daemon, environment, &mut problems) } else { Vec::new() };
     check::fuse(&daemon, &tenants, &rules, &mut problems);
+    // Not in the daemon's part: who only reads the journal need not be let at the key of the pages.
+    if let Some(Err(found)) = daemon.web.file.as_deref().map(web::file::read) {
+        problems.extend(found);
+    }
     problems.sort();
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(problems);

@@ -27,6 +27,7 @@ pub mod daemon;
 pub mod maintenance;
 pub mod schedule;
 pub mod tenant;
+pub mod web;
 
 mod assemble;
 mod changes;

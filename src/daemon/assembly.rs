@@ -11,7 +11,7 @@ use crate::config::maintenance::opening;
 use crate::config::tenant::{
     CloudFoundry as CloudFoundrySection, Credential, IssuerKind, Place, Portal, Replace, Tenant,
 };
-use crate::config::{Config, Difference};
+use crate::config::{Config, Difference, web};
 use crate::consumer::dataspace::{self, Dataspace};
 use crate::consumer::local::Local;
 use crate::domain::failure::Failure;
@@ -28,7 +28,7 @@ use crate::issuer::portal::in_place::{self, InPlace};
 use crate::issuer::portal::second_user::{self, SecondUser};
 use crate::issuer::service_manager::manager::{Manager, ManagerSettings};
 use crate::issuer::service_manager::{self, ServiceManager};
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::ports::{Consumer, Issuer};
 
 /// What a configuration amounts to.
@@ -64,6 +64,14 @@ pub fn units(config: &Config, http: &Arc<Http>) -> Result<Vec<Unit>, Failure> {
         }
     }
     Ok(units)
+}
+
+/// How much the metrics tell.
+pub fn detail(daemon: &Daemon) -> metrics::Detail {
+    match daemon.detail {
+        web::Detail::Full => metrics::Detail::Full,
+        web::Detail::Summary => metrics::Detail::Summary,
+    }
 }
 
 /// The journal's file.

@@ -9,6 +9,7 @@ mod cloud_alm;
 mod consequences;
 pub mod control;
 mod discovery;
+mod door;
 pub mod fleet_status;
 pub mod gates;
 mod listen;
@@ -203,6 +204,7 @@ async fn raise(
     }
     metrics.started(clock.now());
     metrics.reloaded(clock.now(), true);
+    metrics.tell(assembly::detail(&config.daemon));
     let daemon = Daemon {
         engine,
         metrics,

@@ -73,6 +73,7 @@ impl Daemon {
             let last = !kept.iter().any(|id| id.tenant == view.credential.tenant);
             self.metrics.forget_credential(&view.credential, last);
         }
+        self.metrics.tell(assembly::detail(&loaded.config.daemon));
         self.engine.replace(units);
         self.engine.set_rules(loaded.config.daemon.rules.clone());
         self.engine.wake_turned_away();

@@ -30,6 +30,15 @@ pub fn routes(daemon: Arc<Daemon>) -> Router {
         .merge(page::routes(Arc::new(Showing::of(daemon))))
 }
 
+/// The probes alone, for who asks without a password.
+pub fn probes(daemon: Arc<Daemon>) -> Router {
+    Router::new()
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .fallback(StatusCode::NOT_FOUND)
+        .with_state(daemon)
+}
+
 const GUARDS: [(HeaderName, &str); 3] = [
     (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

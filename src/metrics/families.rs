@@ -107,57 +107,35 @@ impl Upstream {
     }
 }
 
-/// Rotations.
+/// Rotations of the whole fleet; what is counted of each credential is in `tally.rs`.
 pub(super) struct Rotations {
     pub(super) ended: IntCounterVec,
     pub(super) failures: IntCounterVec,
-    pub(super) restorations: IntCounterVec,
-    pub(super) overridden: IntCounterVec,
-    pub(super) deliveries: IntCounterVec,
-    pub(super) delivery_failures: IntCounterVec,
+    pub(super) overridden: IntCounter,
+    pub(super) deliveries: IntCounter,
     pub(super) duration: Histogram,
     pub(super) phase_duration: HistogramVec,
 }
 
 impl Rotations {
-    /// The families whose only labels are tenant and credential.
-    pub(super) fn per_credential(&self) -> [&IntCounterVec; 4] {
-        [&self.restorations, &self.overridden, &self.deliveries, &self.delivery_failures]
-    }
-
     pub(super) fn new(shop: &Shop) -> Self {
-        let tenant_credential = ["tenant", "credential"];
         Self {
             ended: shop.counters(
                 "rekeyd_rotations_total",
                 "Rotations that ended, whatever the outcome, by what made them start.",
-                &["tenant", "credential", "class"],
+                &["class"],
             ),
             failures: shop.counters(
-                "rekeyd_rotation_failures_total",
+                "rekeyd_rotation_phase_failures_total",
                 "Rotations that turned back or halted, by the phase in which they did.",
-                &["tenant", "credential", "phase"],
+                &["phase"],
             ),
-            restorations: shop.counters(
-                "rekeyd_rotation_restorations_total",
-                "Rotations after which the previous keys were put back and proven.",
-                &tenant_credential,
-            ),
-            overridden: shop.counters(
+            overridden: shop.counter(
                 "rekeyd_rotation_window_overridden_total",
                 "Rotations that began in a closed maintenance window, since none was left before the end.",
-                &tenant_credential,
             ),
-            deliveries: shop.counters(
-                "rekeyd_deliveries_total",
-                "Deliveries of a credential that the consumer accepted.",
-                &tenant_credential,
-            ),
-            delivery_failures: shop.counters(
-                "rekeyd_delivery_failures_total",
-                "Deliveries of a credential that failed.",
-                &tenant_credential,
-            ),
+            deliveries: shop
+                .counter("rekeyd_deliveries_total", "Deliveries of a credential that the consumer accepted."),
             duration: shop.histogram(
                 "rekeyd_rotation_duration_seconds",
                 "Time from the begin of a rotation to the proof that the consumer works with its keys.",
@@ -177,14 +155,13 @@ impl Rotations {
 pub(super) struct Process {
     pub(super) triggers: IntCounterVec,
     pub(super) triggers_ignored: IntCounterVec,
-    pub(super) checks: IntCounterVec,
-    pub(super) check_failures: IntCounterVec,
     pub(super) started: Gauge,
     pub(super) last_tick: Gauge,
     pub(super) tick_delay: Histogram,
     pub(super) panics: IntCounter,
     pub(super) log_messages: IntCounterVec,
     pub(super) http_requests: IntCounterVec,
+    pub(super) auth_failures: IntCounter,
 }
 
 impl Process {
@@ -195,12 +172,6 @@ impl Process {
                 "rekeyd_triggers_ignored_total",
                 "Wishes to rotate that were not acted upon, by the reason.",
                 &["class"],
-            ),
-            checks: shop.counters("rekeyd_checks_total", "Checks of a tenant.", &["tenant"]),
-            check_failures: shop.counters(
-                "rekeyd_check_failures_total",
-                "Checks of a tenant in which something could not be seen.",
-                &["tenant"],
             ),
             started: shop.gauge(
                 "rekeyd_start_timestamp_seconds",
@@ -221,6 +192,10 @@ impl Process {
                 "rekeyd_http_requests_total",
                 "Requests to the own listener.",
                 &["operation"],
+            ),
+            auth_failures: shop.counter(
+                "rekeyd_http_auth_failures_total",
+                "Requests to the own listener without the right password.",
             ),
         }
     }
@@ -254,7 +229,7 @@ impl Records {
             ),
             reload_successful: shop.flag(
                 "rekeyd_config_last_reload_successful",
-                "Whether the last load of the configuration was accepted.",
+                "Whether the last load of the configuration, and of `web.config.yml`, was accepted.",
             ),
         }
     }

@@ -2,18 +2,20 @@
 //!
 //! The names and labels are in `docs/reference/metrics.md`. Instants are Unix seconds; what is unknown is absent;
 //! failure counters exist at zero from the start. Upstream series are per landscape (the host that is spoken to) and
-//! operation, not per tenant. What is per credential and not a counter is written at scrape time from a snapshot
-//! (`snapshot.rs`), so that it cannot outlive what it describes.
+//! operation, not per tenant. What grows with the fleet is written at scrape time from a snapshot (`snapshot.rs`), so that
+//! it cannot outlive what it describes, and as much of it as the operator wants ([`Detail`]).
 
 mod discovery;
 mod families;
 mod fleet;
 mod labels;
+mod settings;
 mod sinks;
 mod snapshot;
+mod tally;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
@@ -28,6 +30,9 @@ use crate::domain::view::View;
 use crate::domain::{Timestamp, between};
 use families::{Process, Records, Rotations, Shop, Upstream};
 pub use labels::{IGNORED, OPERATIONS, PAGES, THROTTLED};
+pub use settings::Detail;
+pub use snapshot::{FULL, SUMMARY};
+use tally::Tally;
 
 /// The phases in which a rotation can fail.
 const FAILING: [Phase; 7] = [
@@ -51,6 +56,8 @@ pub struct Metrics {
     discovery: discovery::Discovery,
     /// The pauses that are on, by landscape.
     pauses: Mutex<BTreeMap<String, Timestamp>>,
+    tally: Mutex<Tally>,
+    settings: settings::Settings,
 }
 
 impl Metrics {
@@ -65,6 +72,8 @@ impl Metrics {
             sinks: sinks::Sinks::new(&shop),
             discovery: discovery::Discovery::new(&shop),
             pauses: Mutex::default(),
+            tally: Mutex::default(),
+            settings: settings::Settings::default(),
             registry: shop.0,
         };
         metrics.zero();
@@ -79,12 +88,14 @@ impl Metrics {
         }
         for trigger in Trigger::ALL {
             self.process.triggers.with_label_values(&[trigger.as_str()]);
+            self.rotation.ended.with_label_values(&[trigger.as_str()]);
         }
         for class in IGNORED {
             self.process.triggers_ignored.with_label_values(&[class]);
         }
         for phase in FAILING {
             self.rotation.phase_duration.with_label_values(&[phase.as_str()]);
+            self.rotation.failures.with_label_values(&[phase.as_str()]);
         }
         for class in ["resumed", "restored", "halted"] {
             self.records.recoveries.with_label_values(&[class]);
@@ -107,39 +118,18 @@ impl Metrics {
         self.registry.register(Box::new(process)).expect("each name is registered once");
     }
 
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes the counters of a configured credential exist at zero.
     pub fn know_credential(&self, id: &CredentialId) {
-        let (tenant, name) = (id.tenant.as_str(), id.name.as_str());
-        for trigger in Trigger::ALL {
-            self.rotation.ended.with_label_values(&[tenant, name, trigger.as_str()]);
-        }
-        for phase in FAILING {
-            self.rotation.failures.with_label_values(&[tenant, name, phase.as_str()]);
-        }
-        for family in self.rotation.per_credential() {
-            family.with_label_values(&[tenant, name]);
-        }
-        self.process.checks.with_label_values(&[tenant]);
-        self.process.check_failures.with_label_values(&[tenant]);
+        self.tally().know(id);
     }
 
     /// Removes the counters of a credential that is no longer configured. The tenant's own go when `last` says so.
     pub fn forget_credential(&self, id: &CredentialId, last: bool) {
-        let (tenant, name) = (id.tenant.as_str(), id.name.as_str());
-        // What does not exist is removed already.
-        for trigger in Trigger::ALL {
-            let _ = self.rotation.ended.remove_label_values(&[tenant, name, trigger.as_str()]);
-        }
-        for phase in FAILING {
-            let _ = self.rotation.failures.remove_label_values(&[tenant, name, phase.as_str()]);
-        }
-        for family in self.rotation.per_credential() {
-            let _ = family.remove_label_values(&[tenant, name]);
-        }
-        if last {
-            let _ = self.process.checks.remove_label_values(&[tenant]);
-            let _ = self.process.check_failures.remove_label_values(&[tenant]);
-        }
+        self.tally().forget(id, last);
     }
 
     /// Makes the upstream series of a landscape exist at zero.
@@ -191,20 +181,20 @@ impl Metrics {
     pub fn count(&self, before: Option<&Record>, after: &Record, event: &Event) {
         self.records.writes.inc();
         let Some(before) = before else { return };
-        let (tenant, name) = (after.credential.tenant.as_str(), after.credential.name.as_str());
-        let phase = before.stage.phase();
+        let (id, phase) = (&after.credential, before.stage.phase());
         match event {
-            Event::Delivered { .. } => self.rotation.deliveries.with_label_values(&[tenant, name]).inc(),
+            Event::Delivered { .. } => self.rotation.deliveries.inc(),
             Event::StepFailed { step, .. } if step == "deliver" => {
-                self.rotation.delivery_failures.with_label_values(&[tenant, name]).inc();
+                self.tally().credential(id).delivery_failures.add();
             }
             Event::TurnedBack { .. } | Event::SameSecret { .. } | Event::Halted(_)
                 if phase != Phase::Settled =>
             {
-                self.rotation.failures.with_label_values(&[tenant, name, phase.as_str()]).inc();
+                self.rotation.failures.with_label_values(&[phase.as_str()]).inc();
+                self.tally().credential(id).failures.add();
             }
             Event::Proven { .. } if phase == Phase::Restoring => {
-                self.rotation.restorations.with_label_values(&[tenant, name]).inc();
+                self.tally().credential(id).restored(after.written_at);
             }
             Event::Completed => self.completed(after),
             _ => {}
@@ -218,16 +208,14 @@ impl Metrics {
     /// One event of the fleet was journalled.
     pub fn count_fleet(&self, event: &FleetEvent) {
         self.records.writes.inc();
-        if let FleetEvent::Admitted { credential: id, window_overridden: true, .. } = event {
-            self.rotation.overridden.with_label_values(&[id.tenant.as_str(), id.name.as_str()]).inc();
+        if matches!(event, FleetEvent::Admitted { window_overridden: true, .. }) {
+            self.rotation.overridden.inc();
         }
     }
 
     fn completed(&self, record: &Record) {
-        let id = &record.credential;
         let Some(rotation) = &record.rotation else { return };
-        let class = rotation.trigger.as_str();
-        self.rotation.ended.with_label_values(&[id.tenant.as_str(), id.name.as_str(), class]).inc();
+        self.rotation.ended.with_label_values(&[rotation.trigger.as_str()]).inc();
         if let Some(proven) = rotation.proven_at {
             self.rotation.duration.observe(between(rotation.begun_at, proven).as_secs_f64());
         }
@@ -260,9 +248,11 @@ impl Metrics {
 
     /// One check of a tenant has ended.
     pub fn checked(&self, tenant: &TenantId, complete: bool) {
-        self.process.checks.with_label_values(&[tenant.as_str()]).inc();
+        let mut tally = self.tally();
+        let of = tally.tenant(tenant);
+        of.checks.add();
         if !complete {
-            self.process.check_failures.with_label_values(&[tenant.as_str()]).inc();
+            of.failures.add();
         }
     }
 
@@ -278,12 +268,9 @@ impl Metrics {
         self.process.last_tick.set(seconds(now));
     }
 
-    /// A configuration was loaded, or refused.
-    pub fn reloaded(&self, now: Timestamp, accepted: bool) {
-        self.records.reload_successful.set(i64::from(accepted));
-        if accepted {
-            self.records.reload_success_timestamp.set(seconds(now));
-        }
+    /// Somebody asked for a page without the right password.
+    pub fn auth_failed(&self) {
+        self.process.auth_failures.inc();
     }
 
     /// A defect was caught.
@@ -307,7 +294,7 @@ impl Metrics {
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail and gathered families are valid");
-        text.extend_from_slice(snapshot::write(views, now).as_bytes());
+        text.extend_from_slice(snapshot::write(views, &self.tally(), self.detail(), now).as_bytes());
         if let Some(fleet) = fleet {
             text.extend_from_slice(fleet::write(fleet).as_bytes());
         }

@@ -18,6 +18,7 @@ mod names;
 mod notice;
 mod person;
 mod proving;
+mod series;
 mod soaking;
 mod strangers;
 mod walk;

@@ -173,7 +173,7 @@ impl Fleet {
         )
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rekeyd"));
         // By the environment: what is named on the command line is named in every command that is shown, too.
         command.args(arguments).env("REKEYD_CONFIG", self.config()).env("NO_COLOR", "1").stdin(Stdio::null());
@@ -230,7 +230,12 @@ impl Fleet {
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
-        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        self.run(command.stdout(Stdio::null()).stderr(file), log)
+    }
+
+    /// Starts the daemon by a command of the caller's.
+    pub(crate) fn run(&self, command: &mut Command, log: PathBuf) -> Rekeyd {
+        let child = command.spawn().unwrap();
         self.daemon.store(child.id(), Ordering::SeqCst);
         Rekeyd { child, log }
     }
@@ -367,7 +372,7 @@ pub(crate) struct Rekeyd {
 }
 
 impl Rekeyd {
-    async fn await_answer(&mut self, fleet: &Fleet) {
+    pub(crate) async fn await_answer(&mut self, fleet: &Fleet) {
         let clock = SystemClock::new();
         while clock.monotonic() < PATIENCE {
             if let Some(status) = self.child.try_wait().unwrap() {

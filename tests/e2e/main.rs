@@ -17,6 +17,7 @@ mod rotation;
 mod service_manager;
 mod signals;
 mod waiting;
+mod web;
 
 use sap_sandbox::scenario::Scenario;
 use sap_sandbox::scenario::hostile::Waits;

@@ -40,8 +40,9 @@ async fn promtool_accepts_the_exposition() {
     let text = scrape(&rekeyd.pages()).await;
     for line in [
         "rekeyd_rotation_phase{tenant=\"acme\",credential=\"dataplane\",phase=\"settled\"} 1",
-        "rekeyd_rotations_total{class=\"schedule\",credential=\"dataplane\",tenant=\"acme\"} 1",
-        "rekeyd_rotations_total{class=\"schedule\",credential=\"dataplane\",tenant=\"young\"} 0",
+        "rekeyd_rotations_total{class=\"schedule\"} 1",
+        "rekeyd_rotations_total{class=\"signal\"} 0",
+        "rekeyd_rotation_failures_total{tenant=\"young\",credential=\"dataplane\"} 0",
         "rekeyd_evidence_grade{tenant=\"acme\",credential=\"dataplane\"} 5",
         "rekeyd_dataplane_status{tenant=\"acme\",consumer=\"dataspace\",class=\"success\"} 1",
         "rekeyd_keys_alive{tenant=\"acme\",credential=\"dataplane\",role=\"cirt\"} 1",

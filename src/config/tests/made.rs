@@ -51,7 +51,7 @@ fn the_environment_goes_over_the_file_and_never_into_a_tenant() {
     assert_eq!(daemon.concurrency, 8);
     assert_eq!(daemon.http.read_timeout, Duration::from_secs(5));
     assert!(daemon.http.allow_http);
-    assert_eq!(daemon.listen, None);
+    assert_eq!(daemon.web.listen, None);
     assert_eq!(daemon.usr1, Usr1::All);
 }
 

@@ -33,6 +33,7 @@ fn load(daemon: &str, tenant: &str) -> Loaded {
     world.write("tenants_acme-cf", "NotARealSecret", 0o600);
     world.write("portal-seal", "NotARealSecret, and long enough to seal with", 0o600);
     world.write("ca.pem", CERTIFICATES, 0o644);
+    world.write("web.config.yml", "", 0o644);
     world.write("rekeyd.toml", &placed(daemon), 0o644);
     world.write("tenants.d/sample.toml", &placed(tenant), 0o644);
     world.load().unwrap_or_else(|_| panic!("the sample loads: {:#?}", world.messages()))

@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{Family, seconds};
+use super::{Detail, Family, Snapshot, seconds};
 use crate::domain::observation::Verdict;
-use crate::domain::view::View;
 
 /// What the consumer says.
-pub(super) fn consumer(views: &[View], text: &mut String) {
+pub(super) fn write(of: Snapshot<'_>, detail: Detail, text: &mut String) {
     let mut status =
-        Family::new("rekeyd_dataplane_status", "The last observed status of the consumer: exactly one is 1.");
+        Family::new("rekeyd_dataplane_status", "The last observed status of the consumer; always 1.");
     let mut observed = Family::new(
         "rekeyd_dataplane_last_observation_timestamp_seconds",
         "When the status was observed; absent before the first time.",
     );
     // A tenant may have several consumers of a kind: the worst of them counts.
     let mut kinds = BTreeMap::new();
-    for view in views {
+    for view in of.views {
         let labels = [("tenant", view.credential.tenant.as_str()), ("consumer", view.policy.consumer)];
         let seen = view.observation.as_ref().and_then(|seen| Some((seen.at, seen.status.known()?)));
         let is = seen.map_or(Verdict::Unknown, |(_, status)| status.verdict);
@@ -27,11 +26,8 @@ pub(super) fn consumer(views: &[View], text: &mut String) {
         }
     }
     for (labels, (is, at)) in kinds {
-        for verdict in Verdict::ALL {
-            let value = f64::from(u8::from(verdict == is));
-            status.set(&[labels[0], labels[1], ("class", verdict.as_str())], value);
-        }
-        if let Some(at) = at {
+        status.set(&[labels[0], labels[1], ("class", is.as_str())], 1.0);
+        if let Some(at) = at.filter(|_| detail == Detail::Full) {
             observed.set(&labels, seconds(at));
         }
     }

@@ -9,8 +9,8 @@ fn unknown_keys_and_wrong_types() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\nlissten = 5\n\"a.b\\nc\" = 1")],
         &[
-            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
-            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
         ],
     );
     check(
@@ -116,7 +116,7 @@ fn syntax_and_schedules() {
             "REKEYD__HTTP__ALLOW_HTTP: error: `allow-http` in `[http]` is `1`: expected `true` or `false`",
             "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `calls-per-hour`, `burst`, `allow-http`; did you mean `read-timeout`?",
             "REKEYD__LOG__LEVEL: error: `level` in `[log]` is empty: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
-            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
             "REKEYD__WEB: error: `web` is a text: expected a section `[web]`",
         ],
     );
@@ -183,5 +183,24 @@ fn a_fuse_that_is_too_slow_for_the_fleet_is_noticed() {
         [
             "rekeyd.toml:3:2: warning: the fuse lets 1 rotations begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
         ]
+    );
+}
+
+#[test]
+fn the_pages_and_the_detail() {
+    check(
+        &[Daemon(
+            "\"one\"\n",
+            "\"one\"\n[web]\nprobe-listen = \"127.0.0.1:7356\"\nconfig-fil = \"x\"\n[metrics]\ndetail = \"sumary\"\n",
+        )],
+        &[
+            "rekeyd.toml:4:16: error: `probe-listen` in `[web]` is the address of `listen`: expected an address of its own",
+            "rekeyd.toml:5:1: error: unknown key `config-fil` in `[web]`: expected one of `listen`, `probe-listen`, `config-file`; did you mean `config-file`?",
+            "rekeyd.toml:7:10: error: `detail` in `[metrics]` is `sumary`: expected one of `full`, `summary`; did you mean `summary`?",
+        ],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[web]\nconfig-file = \"web.config.yml\"\n")],
+        &["web.config.yml: error: this file of `config-file` in `[web]` cannot be read (entity not found)"],
     );
 }
