@@ -104,7 +104,7 @@ fn waiting(fleet: &FleetStatus) -> String {
     let which = match all.saturating_sub(due) {
         0 => "that are due".to_owned(),
         asked if due == 0 => format!("that {} asked for", if asked == 1 { "was" } else { "were" }),
-        asked => format!("of which {due} are due and {asked} were asked for"),
+        asked => format!("that wait, {due} due and {asked} asked for"),
     };
     format!("{all} {which}: {}{more}", names.join(", "))
 }
@@ -196,7 +196,7 @@ waiting     2 that are due: `a/dataplane`, `b/dataplane`
             assert_eq!(told, format!("2 {expected}: `a/dataplane`, `b/dataplane`"));
         };
         check(2, "that are due");
-        check(1, "of which 1 are due and 1 were asked for");
+        check(1, "that wait, 1 due and 1 asked for");
         check(0, "that were asked for");
     }
 

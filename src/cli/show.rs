@@ -122,7 +122,8 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
     add("halted", status.halt.as_ref().map(|halt| format!("{} ({})", halt.reason, halt.code)));
     let halt = status.halt.as_ref().map(|halt| halt.remedy.clone());
     let passes = status.code.as_deref().filter(|code| ["cannot-see", "backoff"].contains(code)).map(|_| {
-        "nothing yet: it is tried again by itself; `rekeyd diagnose` says whether the network or this machine is the cause".to_owned()
+        "nothing yet: it is tried again by itself, and at once with `rekeyd rotate --due`; `rekeyd diagnose` says whether the network \
+         or this machine is the cause".to_owned()
     });
     add("what to do", halt.or_else(|| status.person.clone()).or(passes));
     facts(&lines)

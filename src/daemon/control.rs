@@ -261,6 +261,11 @@ async fn reload(State(daemon): State<Arc<Daemon>>, ConnectInfo(peer): ConnectInf
     info!(user = peer.user, "a command asks to reload");
     match daemon.reload().await {
         Ok(()) => Json(Done::with(daemon.engine.views().len())).into_response(),
-        Err(problems) => refuse(StatusCode::UNPROCESSABLE_ENTITY, 78, problems),
+        Err(problems) => {
+            let text = format!(
+                "{problems}\nnothing has changed: the daemon goes on with what it had; mend what is named above, then `rekeyd reload`"
+            );
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, 78, text)
+        }
     }
 }

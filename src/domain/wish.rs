@@ -85,7 +85,10 @@ fn admit_withdraw(record: &Record) -> Result<(), String> {
 fn admit_restore(record: &Record) -> Result<(), String> {
     match &record.stage {
         Stage::Provisioning { .. } | Stage::Soaking { course: Course::Forward, .. } => Ok(()),
-        Stage::Soaking { .. } | Stage::Restoring { .. } | Stage::Retiring { course: Course::Back(_), .. } => {
+        Stage::Restoring { .. } => {
+            Err(format!("the old keys are on their way back already: {}", see(record)))
+        }
+        Stage::Soaking { .. } | Stage::Retiring { course: Course::Back(_), .. } => {
             Err(format!("the old keys are back already: {}", see(record)))
         }
         Stage::Retiring { .. } => Err(format!(

@@ -15,7 +15,7 @@ use rekeyd::domain::names::{KeyName, Role};
 use rekeyd::domain::observation::{Looks, Seen, Verdict};
 use rekeyd::domain::plan::{self, NextLook, Plan, Step};
 use rekeyd::domain::policy::{Policy, Provision};
-use rekeyd::domain::record::Asking;
+use rekeyd::domain::record::{Asking, Record, Trouble};
 use rekeyd::domain::stage::{Phase, Stage};
 
 use super::policy;
@@ -525,6 +525,49 @@ fn who_turns_back_while_the_consumer_is_hidden_takes_it_for_restless() {
     assert_eq!(baseline(None), Some(Verdict::InProgress));
     assert_eq!(baseline(Some(Class::Timeout)), Some(Verdict::Unknown));
     assert_eq!(baseline(Some(Class::NotFound)), None, "it has no status at all");
+}
+
+/// An operator's finding: whoever asked for the way back during an outage waited for hours after it.
+#[test]
+fn the_way_back_is_tried_every_few_minutes_however_long_an_outage_lasts() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 200, |world, _| count(world, "moving") == 1), "{}", timeline(&world));
+    world.wish(Wish::Restore { reason: "test".to_owned() }).unwrap();
+    assert!(walk(&mut world, 10, |world, _| count(world, "turned-back") == 1), "{}", timeline(&world));
+    let record = world.record.clone().unwrap();
+    let now = after(record.entered_at, Duration::from_hours(3));
+    let soon = after(now, Duration::from_mins(5));
+    let again = |class, not_before| {
+        let failure = Failure { not_before, ..Failure::new(class, "a fault") };
+        let keys = record.stage.in_use().clone();
+        plan::retry_at(
+            &world.policy,
+            &Record { trouble: Trouble { failures: 20, ..Trouble::default() }, ..record.clone() },
+            &Step::Deliver { keys },
+            &failure,
+            now,
+        )
+    };
+    assert!(again(Class::Timeout, None) <= soon);
+    let later = after(now, Duration::from_hours(1));
+    assert_eq!(again(Class::Throttled, Some(later)), later, "who was told when is not early");
+    assert!(again(Class::Unauthorized, None) > soon, "no account is locked");
+    let mut seen = world.observe(Looks { keys: true, status: true, content: true });
+    seen.status = Seen::Unknown(Failure::new(Class::ServerError, "503"));
+    seen.blind = 20;
+    let plan = plan::plan(&world.policy, Some(&record), &seen, now);
+    assert!(matches!(plan.next_look, NextLook::At(at) if at <= soon), "{plan:?}");
+}
+
+/// The same operator's: a hold that ended by itself woke nobody before the next tick of the schedule.
+#[test]
+fn a_hold_that_ends_by_itself_is_looked_at_then() {
+    let mut world = World::new(policy(), 1, 0, Manners::default());
+    assert!(walk(&mut world, 5, |world, _| count(world, "adopted") == 1), "{}", timeline(&world));
+    let until = after(world.now, Duration::from_mins(10));
+    world.wish(Wish::Hold { until: Some(until), reason: "audit".to_owned() }).unwrap();
+    let plan = world.plan();
+    assert_eq!((plan.reason.code, plan.next_look), ("held", NextLook::At(until)), "{plan:?}");
 }
 
 /// What was seen at rest before the consumer was asked to deploy says nothing of that run.

@@ -187,6 +187,9 @@ fn staging(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timesta
         Share::Canary => {
             format!("the first rotation of this release goes alone, and the others wait until it {until}")
         }
+        _ if limit == 1 => {
+            format!("{stage} goes, one rotation at a time, and the others wait until it {until}")
+        }
         _ => format!("{stage} goes, {limit} rotations at once, and the others wait until one {until}"),
     };
     let why = format!("{rule}{}; {}", behind(candidate.ahead), on_their_way(open));

@@ -30,6 +30,9 @@ const MEND_RIGHTS: &str = "the login works, and a right is missing: give its use
 /// No failure is waited for longer. A later instant was written before the clock was set back.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
+/// Whoever is on the way back may have a consumer that does not work: it is tried at least this often.
+const WAY_BACK: Duration = Duration::from_mins(5);
+
 /// Why nothing may be done, seen without looking at anything.
 pub(super) fn refusal(policy: &Policy, record: &Record, now: Timestamp) -> Option<Plan> {
     if let Some(halt) = &record.halt {
@@ -154,6 +157,23 @@ pub fn retry_at(
         return after(now, policy.poll * 4);
     }
     let failures = record.trouble.failures + 1;
+    wait(policy, record, failure, failures, now)
+}
+
+/// When a step or a look that failed so many times in a row is tried again.
+pub(super) fn wait(
+    policy: &Policy,
+    record: &Record,
+    failure: &Failure,
+    failures: u32,
+    now: Timestamp,
+) -> Timestamp {
     let deadline = time_limit(policy, record);
-    backoff::retry_at(&record.credential, failure, failures, deadline, now)
+    let at = backoff::retry_at(&record.credential, failure, failures, deadline, now);
+    // Trying a login again soon could lock the account.
+    if !matches!(record.stage, Stage::Restoring { .. }) || failure.class.is_login() {
+        return at;
+    }
+    let soon = after(now, WAY_BACK);
+    at.min(failure.not_before.map_or(soon, |not_before| soon.max(not_before)))
 }

@@ -149,7 +149,7 @@ fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Pla
         }
     };
     if record.is_held(now) {
-        return Plan::rest(NextLook::Schedule, "held", "due, and held").person(sight.unhold());
+        return sight.held("due, and held").person(sight.unhold());
     }
     if let Some(plan) = pause_after_turning_back(sight) {
         return plan;

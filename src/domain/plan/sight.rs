@@ -11,7 +11,7 @@ use crate::domain::policy::Policy;
 use crate::domain::proof::Gate;
 use crate::domain::record::{Asking, Record};
 use crate::domain::stage::Stage;
-use crate::domain::{Timestamp, after, backoff};
+use crate::domain::{Timestamp, after};
 
 /// Everything a stage's rule may look at.
 pub(super) struct Sight<'a> {
@@ -60,13 +60,7 @@ impl Sight<'_> {
 
     /// A rest because something could not be seen, longer each time.
     pub(super) fn blind(&self, what: &str, failure: &Failure) -> Plan {
-        let at = backoff::retry_at(
-            &self.record.credential,
-            failure,
-            self.observation.blind.max(1),
-            refusal::time_limit(self.policy, self.record),
-            self.now,
-        );
+        let at = refusal::wait(self.policy, self.record, failure, self.observation.blind.max(1), self.now);
         refusal::unseen(what, failure, at)
     }
 
