@@ -102,8 +102,9 @@ fn text(found: &Discovery) -> String {
         let more = found.unseen.len().saturating_sub(names.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         parts.push(format!(
-            "the keys of {}{more} were not seen: `rekeyd status` says why\n",
-            names.join(", ")
+            "the keys of {}{more} were not seen: `rekeyd explain {}` says why\n",
+            names.join(", "),
+            found.unseen[0]
         ));
     }
     let open: Vec<&Covered> = found.accounts.iter().flat_map(|account| &account.subaccounts).collect();

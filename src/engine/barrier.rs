@@ -13,6 +13,9 @@ use crate::domain::stage::Stage;
 use crate::domain::view::View;
 use crate::domain::{Timestamp, after};
 
+/// Of more than these who wait it is told how it was when they last asked: to ask for each takes as long as there are others.
+const TOLD: usize = 1000;
+
 impl Engine {
     /// The closed gates before the rotation of `id` begins, as far as they are known without a look at the issuer. Empty
     /// where it may begin, or has begun.
@@ -34,16 +37,19 @@ impl Engine {
         gates
     }
 
-    /// Every credential as it was last seen. Who was turned away before the fleet halted is not told of the gate of then.
+    /// Every credential as it was last seen. Who was turned away is told of the gates of now, not of then.
     pub fn views_by_now(&self) -> Vec<View> {
         let (mut views, fleet, now) = (self.views(), self.fleet().fleet, self.clock.now());
-        if fleet.halt.is_none() {
-            return views;
-        }
-        for view in &mut views {
-            let waits = view.reason.as_ref().is_some_and(|reason| reason.code == "fleet");
-            if let Some(record) = view.record.as_ref().filter(|_| waits) {
+        let waits = |view: &&mut View| view.reason.as_ref().is_some_and(|reason| reason.code == "fleet");
+        for (number, view) in views.iter_mut().filter(waits).enumerate() {
+            let Some(record) = &view.record else { continue };
+            if fleet.halt.is_some() {
                 view.reason = Some(turned_away(record, &[halt_gate(&fleet)], true, now).reason);
+            } else if let Some(desk) = self.desk(&view.credential).filter(|_| number < TOLD) {
+                let gates = self.fleet_gates(&desk.unit(), record, now);
+                if gates.iter().any(|gate| !gate.open) {
+                    view.reason = Some(turned_away(record, &gates, false, now).reason);
+                }
             }
         }
         views

@@ -107,7 +107,7 @@ impl Fleet {
         own.collect()
     }
 
-    async fn until_begun(&self, engine: &Arc<Engine>, many: usize) -> Vec<CredentialId> {
+    pub(crate) async fn until_begun(&self, engine: &Arc<Engine>, many: usize) -> Vec<CredentialId> {
         for _ in 0..2000 {
             let begun = self.begun().await;
             if begun.len() >= many {

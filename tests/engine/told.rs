@@ -144,3 +144,20 @@ async fn before_anybody_has_looked_the_plan_says_what_is_due_and_so_does_the_for
     assert_eq!((&forecast.coming[0].credential, forecast.stopped.len()), (id, 1));
     assert!(fleet.journal.read(None, 0).await.unwrap().is_empty(), "nothing is written");
 }
+
+/// An operator's finding: the text of those who wait named a command that had been carried out already.
+#[tokio::test]
+async fn who_waits_is_told_how_those_before_him_stand_now() {
+    let fleet = Fleet::new(2, 340);
+    let engine = fleet.engine("one").await;
+    let first = fleet.until_begun(&engine, 1).await.remove(0);
+    let other = fleet.outsides.iter().map(|(id, _)| id).find(|id| **id != first).unwrap().clone();
+    until(&fleet, &engine, &first, "soaking").await;
+    let told = || status(&fleet, &engine, &other).reason.unwrap();
+    assert!(told().contains("soaks until") && !told().contains("held"), "{}", told());
+    let hold = Wish::Hold { until: None, reason: "audit".to_owned() };
+    engine.wish(&first, hold).await.unwrap();
+    assert!(told().contains(&format!("`rekeyd unhold {first}`")), "{}", told());
+    engine.wish(&first, Wish::Unhold).await.unwrap();
+    assert!(!told().contains("unhold"), "{}", told());
+}
