@@ -63,7 +63,7 @@ keys with a name of rekeyd's that its journal does not know
 CREDENTIAL      ROLE  KEY                 MADE     AGE
 acme/dataplane  cirt  rekeyd-cirt-g7-abc  unknown
 
-the keys of `beta/dataplane` were not seen: `rekeyd status` says why
+the keys of `beta/dataplane` were not seen: `rekeyd explain beta/dataplane` says why
 
 where `zeta` is cannot be told from its keys: name its `subaccount` in the tenant's file, or add `[[cis.local]]`
 
