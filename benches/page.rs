@@ -3,46 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use rekeyd::clock::{Clock, SystemClock};
-use rekeyd::page::model::{Board, Teller, Tenant};
-use rekeyd::page::{self, Source};
+use rekeyd::page;
 use tower::ServiceExt as _;
 
 #[path = "../tests/browser/invented.rs"]
 mod invented;
 
 const ROUNDS: u32 = 20;
-
-struct Still(Board);
-
-#[async_trait]
-impl Source for Still {
-    fn asked(&self) {}
-
-    fn daemon(&self) -> Teller {
-        self.0.daemon.clone()
-    }
-
-    async fn board(&self) -> Option<Board> {
-        Some(self.0.clone())
-    }
-
-    async fn tenant(&self, name: &str) -> Result<Tenant, String> {
-        let row = self.0.rows.iter().find(|row| row.credential.tenant.as_str() == name);
-        let row = row.ok_or_else(|| format!("there is no tenant `{name}`"))?;
-        Ok(Tenant {
-            daemon: self.daemon(),
-            fleet: self.0.fleet.clone(),
-            tenant: row.credential.tenant.clone(),
-            credentials: vec![invented::full(row)],
-            calendar: self.0.calendar.clone(),
-            told: Some(Vec::new()),
-        })
-    }
-}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -53,7 +23,7 @@ async fn main() {
             // The dearest board: everything in every section.
             invented::halted(&mut board);
         }
-        let routes = page::routes(Arc::new(Still(board)));
+        let routes = page::routes(Arc::new(invented::Invented(board)));
         for path in ["/", "/?page=100", "/?q=999", "/tenants/tenant-00003"] {
             let (mut longest, mut spent, mut length) = (Duration::ZERO, Duration::ZERO, 0);
             for _ in 0..ROUNDS {

@@ -141,11 +141,9 @@ impl Status {
     /// The status of everything that `engine` has in hand.
     pub fn of(engine: &Engine, now: Timestamp) -> Self {
         let fleet = FleetStatus::of(engine, now);
-        let mut credentials: Vec<CredentialStatus> =
-            engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect();
-        if fleet.halt.is_some() {
-            credentials.iter_mut().for_each(CredentialStatus::wait_for_the_fleet);
-        }
+        let is_halted = fleet.halt.is_some();
+        let views = engine.views_by_now();
+        let credentials = views.iter().map(|view| CredentialStatus::of(view, is_halted, now)).collect();
         Self {
             schema: SCHEMA,
             daemon: env!("CARGO_PKG_VERSION").to_owned(),
@@ -158,8 +156,8 @@ impl Status {
 }
 
 impl CredentialStatus {
-    /// The status of one credential.
-    pub fn of(view: &View, now: Timestamp) -> Self {
+    /// The status of one credential of a fleet that is halted, or is not.
+    pub fn of(view: &View, is_fleet_halted: bool, now: Timestamp) -> Self {
         let consumer = view.observation.as_ref().and_then(|seen| match &seen.status {
             Seen::Yes(status) => Some(status.word.clone()),
             Seen::Unknown(failure) => Some(format!("unknown ({})", failure.class.as_str())),
@@ -200,7 +198,7 @@ impl CredentialStatus {
         if let Some(record) = &view.record {
             status.fill(view, record, now);
         }
-        status
+        if is_fleet_halted { status.waiting_for_the_fleet() } else { status }
     }
 
     fn fill(&mut self, view: &View, record: &Record, now: Timestamp) {
@@ -252,12 +250,13 @@ impl CredentialStatus {
     }
 
     /// Nothing is tried again by itself while the fleet is halted.
-    fn wait_for_the_fleet(&mut self) {
+    fn waiting_for_the_fleet(mut self) -> Self {
         const BEFORE: &str = ", and not before `rekeyd resume --fleet` ends the halt of the fleet";
         let pauses = self.code.as_deref() == Some("pause");
         for text in self.tries_again.iter_mut().chain(self.reason.iter_mut().filter(|_| pauses)) {
             text.push_str(BEFORE);
         }
+        self
     }
 
     /// Whether a person is needed.

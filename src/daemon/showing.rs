@@ -20,7 +20,6 @@ use crate::domain::forecast::Forecast;
 use crate::domain::names::{CredentialId, TenantId};
 use crate::domain::observation::Observation;
 use crate::domain::spelling;
-use crate::domain::stage::{Course, Stage};
 use crate::domain::story::Teller as Story;
 use crate::domain::view::View;
 use crate::page::model::{Account, Board, Credential, Fleet, Halt, Key, Row, Teller, Tenant, Told};
@@ -146,8 +145,9 @@ impl Source for Showing {
         let daemon = Arc::clone(&self.daemon);
         let made = spawn_blocking(move || {
             let (teller, engine) = (daemon.teller(), &daemon.engine);
-            let rows = engine.views_by_now().iter().map(|view| row(view, teller.at).0).collect();
             let fleet = fleet(FleetStatus::of(engine, teller.at));
+            let is_halted = fleet.halt.is_some();
+            let rows = engine.views_by_now().iter().map(|view| row(view, is_halted, teller.at).0).collect();
             let accounts = daemon.seen_accounts().into_iter().map(|cis| account(cis, teller.at)).collect();
             Board { daemon: teller, fleet, rows, accounts, calendar, told }
         });
@@ -171,9 +171,9 @@ impl Source for Showing {
             told
         });
         let entries = entries.unwrap_or_default();
-        let full = |view: &View| credential(&self.daemon, view, &entries, teller.at);
-        let credentials = views.iter().map(full).collect();
         let fleet = fleet(FleetStatus::of(engine, teller.at));
+        let full = |view: &View| credential(&self.daemon, view, fleet.halt.is_some(), &entries, teller.at);
+        let credentials = views.iter().map(full).collect();
         Ok(Tenant { daemon: teller, fleet, tenant, credentials, calendar, told })
     }
 }
@@ -232,8 +232,8 @@ fn account(cis: CisStatus, now: Timestamp) -> Account {
 }
 
 /// A credential in a line, and the status that it is made from.
-fn row(view: &View, now: Timestamp) -> (Row, CredentialStatus) {
-    let mut status = CredentialStatus::of(view, now);
+fn row(view: &View, is_halted: bool, now: Timestamp) -> (Row, CredentialStatus) {
+    let mut status = CredentialStatus::of(view, is_halted, now);
     let row = Row {
         credential: status.credential.clone(),
         phase: status.phase.clone(),
@@ -257,7 +257,7 @@ fn row(view: &View, now: Timestamp) -> (Row, CredentialStatus) {
         unseen: view.observation.as_deref().and_then(unseen),
         next_look: status.next_look,
         lease_held: view.lease_held,
-        turned_back: view.record.as_ref().and_then(|record| way_back(&record.stage)),
+        turned_back: status.turned_back.clone().filter(|_| status.goes_back),
     };
     (row, status)
 }
@@ -273,18 +273,14 @@ fn unseen(seen: &Observation) -> Option<String> {
     failed.filter(|_| seen.blind > 0)
 }
 
-/// Why a rotation is on its way back to the old keys, where it is.
-fn way_back(stage: &Stage) -> Option<String> {
-    match stage {
-        Stage::Restoring { why, .. }
-        | Stage::Soaking { course: Course::Back(why), .. }
-        | Stage::Retiring { course: Course::Back(why), .. } => Some(why.clone()),
-        _ => None,
-    }
-}
-
-fn credential(daemon: &Daemon, view: &View, entries: &[Entry], now: Timestamp) -> Credential {
-    let (row, status) = row(view, now);
+fn credential(
+    daemon: &Daemon,
+    view: &View,
+    is_halted: bool,
+    entries: &[Entry],
+    now: Timestamp,
+) -> Credential {
+    let (row, status) = row(view, is_halted, now);
     let id = &row.credential;
     let is_wanted = status.asked.is_some() || row.due_at.is_some_and(|due| due <= now);
     let closed = if is_wanted { daemon.engine.barriers(id) } else { Vec::new() };

@@ -40,7 +40,8 @@ impl Daemon {
     /// Every credential, as it stands.
     pub(super) fn statuses(&self) -> Vec<CredentialStatus> {
         let now = self.clock.now();
-        self.engine.views_by_now().iter().map(|view| CredentialStatus::of(view, now)).collect()
+        let is_halted = self.engine.fleet().fleet.halt.is_some();
+        self.engine.views_by_now().iter().map(|view| CredentialStatus::of(view, is_halted, now)).collect()
     }
 }
 

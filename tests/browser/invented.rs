@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use rekeyd::domain::Timestamp;
 use rekeyd::domain::forecast::{Coming, Forecast, Stopped};
-use rekeyd::page::model::{Board, Credential, Fleet, Halt, Key, Row, Teller, Told};
+use rekeyd::page::Source;
+use rekeyd::page::model::{Board, Credential, Fleet, Halt, Key, Row, Teller, Tenant, Told};
 
 /// What the whole fleet is seen at; the pages take the time from what they are told.
 const NOW: &str = "2026-11-28T09:30:00Z";
@@ -167,4 +169,36 @@ pub(crate) fn board(size: usize) -> Board {
     let fleet = Fleet { share: "everybody".to_owned(), fuse_used: 37, fuse_limit: 500, ..Fleet::default() };
     let calendar = Some(Arc::new(calendar(&rows)));
     Board { daemon, fleet, told: Some(told.collect()), accounts: Vec::new(), calendar, rows }
+}
+
+/// Shows the pages of a board, always as of the same moment.
+pub(crate) struct Invented(pub(crate) Board);
+
+#[async_trait]
+impl Source for Invented {
+    fn asked(&self) {}
+
+    fn daemon(&self) -> Teller {
+        self.0.daemon.clone()
+    }
+
+    async fn board(&self) -> Option<Board> {
+        Some(self.0.clone())
+    }
+
+    async fn tenant(&self, name: &str) -> Result<Tenant, String> {
+        let found = self.0.rows.iter().find(|row| row.credential.tenant.as_str() == name);
+        let row = found
+            .ok_or_else(|| format!("there is no tenant of that name; {} have one", self.0.rows.len()))?;
+        let told =
+            self.0.told.iter().flatten().cloned().map(|told| Told { credential: None, ..told }).collect();
+        Ok(Tenant {
+            daemon: self.daemon(),
+            fleet: self.0.fleet.clone(),
+            tenant: row.credential.tenant.clone(),
+            credentials: vec![full(row)],
+            calendar: self.0.calendar.clone(),
+            told: Some(told),
+        })
+    }
 }

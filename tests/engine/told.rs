@@ -31,6 +31,8 @@ async fn who_was_turned_away_before_the_fleet_halted_is_told_of_the_halt() {
     let reason = after.reason.unwrap();
     assert!(reason.contains("the gate `fleet halt` is closed") && !reason.contains("share"), "{reason}");
     assert!(after.person.unwrap().contains("`rekeyd resume --fleet`"));
+    let again = status(&fleet, &engine, &canary).tries_again.unwrap();
+    assert!(again.ends_with("not before `rekeyd resume --fleet` ends the halt of the fleet"), "{again}");
 }
 
 async fn until(fleet: &Fleet, engine: &Arc<Engine>, id: &CredentialId, stage: &str) -> CredentialStatus {
