@@ -8,6 +8,7 @@
 
 mod chance;
 mod consumer;
+mod emergency;
 mod faults;
 mod helper;
 mod hosts;
