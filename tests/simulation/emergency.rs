@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
+use rekeyd::domain::failure::{Class, Failure};
 use rekeyd::domain::fleet::{EXPOSED, FleetEvent, Opening, Pass, Rules};
 use rekeyd::domain::names::CredentialId;
 use rekeyd::domain::policy::{Policy, Provision};
@@ -44,8 +45,16 @@ fn exposed_keys_of_a_whole_fleet_are_replaced_within_the_caps_and_nobody_is_lock
     let at_once = most_at_once(&entries);
     let cap = Rules::default().rotations_at_once;
     assert!((2..=cap).contains(&at_once), "{at_once} at once, and {cap} may be");
-    let failed = entries.iter().filter(|entry| matches!(entry.event, Event::StepFailed { .. })).count();
-    assert!(failed > tenants / 10, "the weather was bad: {failed} steps failed");
+    let failed = |class: Option<Class>| {
+        let of = |failure: &Failure| class.is_none_or(|class| failure.class == class);
+        entries
+            .iter()
+            .filter(|entry| matches!(&entry.event, Event::StepFailed { failure, .. } if of(failure)))
+            .count()
+    };
+    let (all, throttled) = (failed(None), failed(Some(Class::Throttled)));
+    assert!(throttled > tenants / 20, "SAP limited the rate: {throttled} times");
+    assert!(all > 2 * tenants, "the weather was bad: {all} steps failed");
 }
 
 async fn emergency(timers: Arc<Timers>, tenants: usize) -> (Arc<Sim>, Vec<Entry>) {

@@ -176,6 +176,9 @@ fn ticks((every, phase): (Millis, Millis)) -> NextTick {
 pub(crate) fn set_clock(sim: &Sim, host: usize, offset: i64) {
     let now = sim.now();
     let mut world = sim.world();
+    if world.hosts[host].offset != offset {
+        world.count("clocks set");
+    }
     world.hosts[host].offset = offset;
     world.tell(now, 5, || format!("the clock of host{host} is now {offset} ms off"));
     if let Some(life) = &world.hosts[host].life {

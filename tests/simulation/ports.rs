@@ -147,6 +147,7 @@ impl Outside {
             Fate::Before(failure) => Err(failure),
             Fate::After(failure) => {
                 let _ = self.sim.apply(&self.life, self.tenant, &request);
+                self.sim.world().count(request.lost());
                 Err(failure)
             }
             Fate::Late(late, failure) => {

@@ -36,6 +36,17 @@ impl Request {
         matches!(self, Self::Create { .. } | Self::Delete { .. } | Self::Deliver { .. } | Self::Provision)
     }
 
+    /// What is counted when it took effect and its answer was lost.
+    pub(crate) fn lost(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "creates with a lost answer",
+            Self::Deliver { .. } => "deliveries with a lost answer",
+            Self::Delete { .. } => "deletions with a lost answer",
+            Self::Provision => "deployments with a lost answer",
+            _ => "reads with a lost answer",
+        }
+    }
+
     /// Whether the issuer is asked; else it is the consumer.
     pub(crate) fn is_for_issuer(&self) -> bool {
         matches!(self, Self::List | Self::Create { .. } | Self::Read { .. } | Self::Delete { .. })

@@ -289,6 +289,7 @@ impl Sim {
         } else if dice.happens(rates.pause / share) {
             let lasts = SECOND + dice.skewed(6 * HOUR);
             life.pause_until(self.now() + lasts);
+            world.count("pauses");
         }
         if world.dice.happens(rates.meddle / share) {
             let after = world.dice.skewed(12 * HOUR);
