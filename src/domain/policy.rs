@@ -153,5 +153,25 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// How the life of tokens is waited for: how often the evidence is renewed meanwhile, and how many renewals it takes.
+    ///
+    /// A soak that a leap of the clock shortens is still a soak; a token that lives is a token that lives. So no leap may
+    /// shorten this wait: the renewals share out the whole of it, the first is due at once, and one more makes up for the
+    /// one that a leap brings.
+    pub fn token_watch(&self) -> (Duration, u32) {
+        let (life, pause) = (self.token_life, self.renewal_pause());
+        let whole = self.renewals_over(life);
+        let parts = if pause * whole < life { whole + 1 } else { whole.max(1) };
+        (life / parts, parts + 2)
+    }
+
+    /// How long the life of tokens is waited for where no clock leaps.
+    pub fn token_wait(&self) -> Duration {
+        let (pause, _) = self.token_watch();
+        self.token_life + pause
+    }
+}
+
 /// No wait takes more renewals.
 const MOST_RENEWALS: u32 = 1000;

@@ -201,7 +201,7 @@ impl Record {
             }
             Stage::Retiring { .. } => super::after(
                 self.entered_at,
-                policy.token_life + policy.soak + 2 * (policy.settle + policy.deadline),
+                policy.token_wait() + policy.soak + 2 * (policy.settle + policy.deadline),
             ),
         };
         Some(natural)

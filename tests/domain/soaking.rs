@@ -48,7 +48,7 @@ fn a_leap_of_the_clock_kills_no_token_early() {
     let posted = count(&world, "provisioned");
     assert!(walk(&mut world, 400, |world, _| count(world, "provisioned") > posted), "{}", timeline(&world));
     assert!(
-        world.now - gone - chrono::TimeDelta::days(2) >= chrono::TimeDelta::hours(18),
+        world.now - gone - chrono::TimeDelta::days(2) >= chrono::TimeDelta::hours(24),
         "{}",
         timeline(&world)
     );

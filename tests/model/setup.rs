@@ -100,8 +100,7 @@ fn policy() -> Policy {
         witness: Witness::Consumer,
         deadline: steps(2),
         poll: steps(POLL),
-        // A pause between two renewals longer than tokens live: so far a leap of the clock is made up for.
-        token_life: steps(TOKEN_LIFE + RENEWAL),
+        token_life: steps(TOKEN_LIFE),
         propagation: steps(1),
         lag: steps(LAG),
         proofs: 2,

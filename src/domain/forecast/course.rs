@@ -72,7 +72,7 @@ impl Times {
 fn retirement(policy: &Policy) -> Duration {
     match policy.provision {
         Provision::Never => policy.soak,
-        Provision::WhenNeeded | Provision::Always => policy.token_life + policy.settle + policy.proof_span,
+        Provision::WhenNeeded | Provision::Always => policy.token_wait() + policy.settle + policy.proof_span,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Soaking and retiring: the old set stays until everything speaks for letting it go, then goes least harm first.
 
+use std::time::Duration;
+
 use super::{NextLook, Plan, Sight, Step, forward, proving};
 use crate::domain::event::Event;
 use crate::domain::evidence::{Basis, Evidence, Grade, Judgement, judge};
@@ -9,9 +11,7 @@ use crate::domain::key::{Key, KeySet, KeyState};
 use crate::domain::names::Role;
 use crate::domain::observation::{Seen, Verdict};
 use crate::domain::policy::Provision;
-use crate::domain::proof::{
-    Gate, Permit, RetireProof, can_exclude, foreign_deployment, renewals_since_gone, soak_gates,
-};
+use crate::domain::proof::{Gate, Permit, RetireProof, can_exclude, foreign_deployment, soak_gates};
 use crate::domain::retirement::{Change, Leaving, Retirement};
 use crate::domain::stage::{Course, Phase, Stage};
 use crate::domain::{Timestamp, after};
@@ -29,7 +29,7 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
         let in_place = sight.record.pin.in_place;
         let what = if in_place { "the fresh secret is watched" } else { "both generations live" };
         let text = format!("{what} until {}", ends.format("%Y-%m-%d %H:%M:%S UTC"));
-        let plan = keep_watch(sight, fresh, evidence, ends, "soak", text);
+        let plan = keep_watch(sight, fresh, evidence, policy.renewal_pause(), ends, "soak", text);
         if plan.step != Step::Rest {
             return plan;
         }
@@ -49,17 +49,18 @@ pub(super) fn soaking(sight: &Sight<'_>, fresh: &KeySet, evidence: &Evidence, co
         })
 }
 
-/// Something is waited for until `ends`: meanwhile the evidence is renewed again and again, and only time in which it
+/// Something is waited for until `ends`: meanwhile the evidence is renewed at every `pause`, and only time in which it
 /// was counts.
 fn keep_watch(
     sight: &Sight<'_>,
     fresh: &KeySet,
     evidence: &Evidence,
+    pause: Duration,
     ends: Timestamp,
     code: &'static str,
     text: String,
 ) -> Plan {
-    let next = after(evidence.renewed_at, sight.policy.renewal_pause());
+    let next = after(evidence.renewed_at, pause);
     if sight.now >= next {
         // Time in which the consumer cannot be seen, or fails, is no soak.
         if let Some(plan) = unseen(sight) {
@@ -88,7 +89,8 @@ fn before_deleting(sight: &Sight<'_>, fresh: &KeySet, gates: Vec<Gate>) -> Optio
             (&sight.record.stage, gate.name, gate.opens_at)
         {
             let why = gate.why.clone();
-            return Some(keep_watch(sight, fresh, &retirement.evidence, ends, "second-soak", why));
+            let pause = sight.policy.renewal_pause();
+            return Some(keep_watch(sight, fresh, &retirement.evidence, pause, ends, "second-soak", why));
         }
         return Some(sight.shut(gate));
     }
@@ -260,11 +262,16 @@ fn exclude(sight: &Sight<'_>, fresh: &KeySet, retirement: &Retirement) -> Option
         return Some(renew(sight, fresh, "a retired key has just gone"));
     }
     let tokens_dead = after(gone, sight.policy.token_life);
-    let watched = sight.record.renewals >= renewals_since_gone(sight.policy, sight.policy.token_life);
+    let (pause, needed) = sight.policy.token_watch();
+    let watched = sight.record.renewals >= needed;
     if sight.now < tokens_dead || (!watched && retirement.watch.is_none()) {
-        let text =
-            format!("tokens of the deleted key live until {}", tokens_dead.format("%Y-%m-%d %H:%M:%S UTC"));
-        return Some(keep_watch(sight, fresh, &retirement.evidence, tokens_dead, "tokens-live", text));
+        let left = pause * needed.saturating_sub(sight.record.renewals);
+        let sure = after(retirement.evidence.renewed_at, left).max(tokens_dead);
+        let text = format!(
+            "tokens of the deleted key may live until {}, a leap of the clock included",
+            sure.format("%Y-%m-%d %H:%M:%S UTC")
+        );
+        return Some(keep_watch(sight, fresh, &retirement.evidence, pause, tokens_dead, "tokens-live", text));
     }
     let Some(watch) = &retirement.watch else {
         if let Some((step, cause)) = sight.exhausted() {
