@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 
 use crate::domain::event::{Event, Trigger};
 use crate::domain::failure::Class;
@@ -194,7 +194,7 @@ impl Metrics {
                 self.tally().credential(id).failures.add();
             }
             Event::Proven { .. } if phase == Phase::Restoring => {
-                self.tally().credential(id).restored(after.written_at);
+                self.tally().restored(id, after.written_at);
             }
             Event::Completed => self.completed(after),
             _ => {}
@@ -290,18 +290,18 @@ impl Metrics {
 
     /// The whole exposition, text format 0.0.4: the registry, then the snapshot of `views` and of the fleet.
     pub fn render(&self, views: &[View], fleet: Option<&Overview>, now: Timestamp) -> Vec<u8> {
-        let mut text = Vec::with_capacity(16 * 1024);
+        let mut text = String::with_capacity(16 * 1024);
         TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
+            .encode_utf8(&self.registry.gather(), &mut text)
             .expect("writing to memory does not fail and gathered families are valid");
-        text.extend_from_slice(snapshot::write(views, &self.tally(), self.detail(), now).as_bytes());
+        snapshot::write(views, &self.tally(), self.detail(), now, &mut text);
         if let Some(fleet) = fleet {
-            text.extend_from_slice(fleet::write(fleet).as_bytes());
+            fleet::write(fleet, &mut text);
         }
         let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.retain(|_, until| *until > now);
-        text.extend_from_slice(snapshot::pauses(&pauses).as_bytes());
-        text
+        snapshot::pauses(&pauses, &mut text);
+        text.into_bytes()
     }
 }
 

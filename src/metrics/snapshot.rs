@@ -19,6 +19,7 @@ use std::fmt::Write;
 use super::tally::Tally;
 use super::{Detail, seconds};
 use crate::domain::Timestamp;
+use crate::domain::names::CredentialId;
 use crate::domain::record::Record;
 use crate::domain::view::View;
 
@@ -47,21 +48,23 @@ impl Family {
         Self { kind: "counter", ..Self::new(name, help) }
     }
 
-    pub(super) fn set(&mut self, labels: &[(&str, &str)], value: f64) {
-        self.samples.push_str(self.name);
-        let mut separator = '{';
-        for (label, text) in labels {
-            self.samples.push(separator);
-            separator = ',';
-            self.samples.push_str(label);
-            self.samples.push_str("=\"");
-            escape(text, &mut self.samples);
-            self.samples.push('"');
+    pub(super) fn set(&mut self, labels: &[(&str, &str)], value: impl Sample) {
+        self.add(&Labels::default(), labels, value);
+    }
+
+    /// One sample with the labels of a credential, and `more` of them.
+    fn add(&mut self, labels: &Labels, more: &[(&str, &str)], value: impl Sample) {
+        let samples = &mut self.samples;
+        samples.push_str(self.name);
+        if !labels.0.is_empty() || !more.is_empty() {
+            samples.push('{');
+            samples.push_str(&labels.0);
+            write_labels(more, samples, labels.0.is_empty());
+            samples.push('}');
         }
-        if !labels.is_empty() {
-            self.samples.push('}');
-        }
-        writeln!(self.samples, " {value}").expect("writing to memory does not fail");
+        samples.push(' ');
+        value.write(samples);
+        samples.push('\n');
     }
 
     pub(super) fn finish(self, text: &mut String) {
@@ -70,6 +73,70 @@ impl Family {
             write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n")
                 .expect("writing to memory does not fail");
             text.push_str(&samples);
+        }
+    }
+}
+
+/// Labels as they are written, without the braces: those of a credential are made once for all of its series.
+#[derive(Default)]
+struct Labels(String);
+
+impl Labels {
+    fn of(id: &CredentialId) -> Self {
+        let mut text = String::new();
+        write_labels(&[("tenant", id.tenant.as_str()), ("credential", id.name.as_str())], &mut text, true);
+        Self(text)
+    }
+}
+
+fn write_labels(labels: &[(&str, &str)], out: &mut String, first: bool) {
+    let mut separator = if first { "" } else { "," };
+    for (label, text) in labels {
+        out.push_str(separator);
+        separator = ",";
+        out.push_str(label);
+        out.push_str("=\"");
+        escape(text, out);
+        out.push('"');
+    }
+}
+
+/// What a sample can be. Whole numbers are many times faster to write than fractions.
+pub(super) trait Sample {
+    fn write(self, out: &mut String);
+}
+
+impl Sample for f64 {
+    fn write(self, out: &mut String) {
+        write!(out, "{self}").expect("writing to memory does not fail");
+    }
+}
+
+impl Sample for usize {
+    fn write(self, out: &mut String) {
+        write!(out, "{self}").expect("writing to memory does not fail");
+    }
+}
+
+impl Sample for bool {
+    fn write(self, out: &mut String) {
+        out.push(if self { '1' } else { '0' });
+    }
+}
+
+/// In seconds since 1970.
+impl Sample for Timestamp {
+    fn write(self, out: &mut String) {
+        let milliseconds = self.timestamp_millis();
+        if milliseconds < 0 {
+            return seconds(self).write(out);
+        }
+        let fraction = milliseconds % 1000;
+        write!(out, "{}", milliseconds / 1000).expect("writing to memory does not fail");
+        if fraction > 0 {
+            let digits = format!("{fraction:03}");
+            out.push('.');
+            out.push_str(digits.trim_end_matches('0'));
         }
     }
 }
@@ -88,61 +155,61 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
+/// A credential, and what is written of it again and again.
+struct Line<'a> {
+    view: &'a View,
+    labels: Labels,
+}
+
 /// What a family is written from.
 #[derive(Clone, Copy)]
 struct Snapshot<'a> {
-    views: &'a [View],
+    /// By credential.
+    lines: &'a [Line<'a>],
     tally: &'a Tally,
     now: Timestamp,
 }
 
-/// All families of the snapshot.
-pub(super) fn write(views: &[View], tally: &Tally, detail: Detail, now: Timestamp) -> String {
-    let mut text = String::new();
-    let mut clock = Family::new("rekeyd_clock_timestamp_seconds", "The daemon's own clock.");
-    clock.set(&[], seconds(now));
-    clock.finish(&mut text);
-    let of = Snapshot { views, tally, now };
-    tenant::write(of, detail, &mut text);
-    consumer::write(of, detail, &mut text);
-    keys::limit(of, &mut text);
-    match detail {
-        Detail::Full => credential::write(of, &mut text),
-        Detail::Summary => summary::write(of, &mut text),
+impl<'a> Snapshot<'a> {
+    /// The credentials of each tenant.
+    fn tenants(self) -> impl Iterator<Item = (&'a str, &'a [Line<'a>])> {
+        let same =
+            |one: &Line<'_>, other: &Line<'_>| one.view.credential.tenant == other.view.credential.tenant;
+        self.lines.chunk_by(same).map(|lines| (lines[0].view.credential.tenant.as_str(), lines))
     }
-    text
 }
 
-/// The labels that name a credential.
-fn named(view: &View) -> [(&'static str, &str); 2] {
-    [("tenant", view.credential.tenant.as_str()), ("credential", view.credential.name.as_str())]
+/// All families of the snapshot.
+pub(super) fn write(views: &[View], tally: &Tally, detail: Detail, now: Timestamp, text: &mut String) {
+    let mut clock = Family::new("rekeyd_clock_timestamp_seconds", "The daemon's own clock.");
+    clock.set(&[], now);
+    clock.finish(text);
+    let mut lines: Vec<Line<'_>> =
+        views.iter().map(|view| Line { view, labels: Labels::of(&view.credential) }).collect();
+    lines.sort_by(|one, other| one.view.credential.cmp(&other.view.credential));
+    let of = Snapshot { lines: &lines, tally, now };
+    tenant::write(of, detail, text);
+    consumer::write(of, detail, text);
+    keys::limit(of, text);
+    match detail {
+        Detail::Full => credential::write(of, text),
+        Detail::Summary => summary::write(of, text),
+    }
 }
 
 /// The credentials that the journal knows.
-fn recorded(views: &[View]) -> impl Iterator<Item = (&View, &Record)> {
-    views.iter().filter_map(|view| Some((view, view.record.as_deref()?)))
-}
-
-/// A flag as a value.
-fn flag(is: bool) -> f64 {
-    f64::from(u8::from(is))
-}
-
-/// A count as a value.
-fn number(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::MAX, f64::from)
+fn recorded<'a>(lines: &'a [Line<'a>]) -> impl Iterator<Item = (&'a Labels, &'a View, &'a Record)> {
+    lines.iter().filter_map(|line| Some((&line.labels, line.view, line.view.record.as_deref()?)))
 }
 
 /// The pauses that landscapes asked for, until when.
-pub(super) fn pauses(pauses: &BTreeMap<String, Timestamp>) -> String {
+pub(super) fn pauses(pauses: &BTreeMap<String, Timestamp>, text: &mut String) {
     let mut until = Family::new(
         "rekeyd_upstream_throttled_until_timestamp_seconds",
         "End of the pause that the landscape asked for; absent while there is none.",
     );
     for (landscape, at) in pauses {
-        until.set(&[("landscape", landscape)], seconds(*at));
+        until.set(&[("landscape", landscape)], *at);
     }
-    let mut text = String::new();
-    until.finish(&mut text);
-    text
+    until.finish(text);
 }

@@ -15,8 +15,8 @@ impl Count {
         self.0 = self.0.saturating_add(1);
     }
 
-    pub(super) fn as_value(self) -> f64 {
-        f64::from(self.0)
+    pub(super) fn as_value(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -29,15 +29,6 @@ pub(super) struct OfCredential {
     pub(super) restorations: Count,
     /// Deliveries that failed.
     pub(super) delivery_failures: Count,
-    /// When keys were last put back.
-    restored_at: Option<Timestamp>,
-}
-
-impl OfCredential {
-    pub(super) fn restored(&mut self, at: Timestamp) {
-        self.restorations.add();
-        self.restored_at = Some(at);
-    }
 }
 
 /// What is counted of a tenant.
@@ -54,6 +45,8 @@ pub(super) struct OfTenant {
 pub(super) struct Tally {
     credentials: BTreeMap<CredentialId, OfCredential>,
     tenants: BTreeMap<TenantId, OfTenant>,
+    /// When keys were last put back, of the few of which they were.
+    restored: BTreeMap<CredentialId, Timestamp>,
 }
 
 impl Tally {
@@ -64,6 +57,7 @@ impl Tally {
 
     pub(super) fn forget(&mut self, id: &CredentialId, last: bool) {
         self.credentials.remove(id);
+        self.restored.remove(id);
         if last {
             self.tenants.remove(&id.tenant);
         }
@@ -85,7 +79,13 @@ impl Tally {
         self.tenants.iter()
     }
 
+    /// The previous keys were put back and proven.
+    pub(super) fn restored(&mut self, id: &CredentialId, at: Timestamp) {
+        self.credential(id).restorations.add();
+        self.restored.insert(id.clone(), at);
+    }
+
     pub(super) fn restored_at(&self, id: &CredentialId) -> Option<Timestamp> {
-        self.credentials.get(id)?.restored_at
+        self.restored.get(id).copied()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Detail, Family, Snapshot, seconds};
+use super::{Detail, Family, Line, Snapshot};
 use crate::domain::observation::Verdict;
 
 /// What the consumer says.
@@ -14,21 +14,23 @@ pub(super) fn write(of: Snapshot<'_>, detail: Detail, text: &mut String) {
         "When the status was observed; absent before the first time.",
     );
     // A tenant may have several consumers of a kind: the worst of them counts.
-    let mut kinds = BTreeMap::new();
-    for view in of.views {
-        let labels = [("tenant", view.credential.tenant.as_str()), ("consumer", view.policy.consumer)];
-        let seen = view.observation.as_ref().and_then(|seen| Some((seen.at, seen.status.known()?)));
-        let is = seen.map_or(Verdict::Unknown, |(_, status)| status.verdict);
-        let at = seen.map(|(at, _)| at);
-        let kind = kinds.entry(labels).or_insert((is, at));
-        if badness(is) > badness(kind.0) {
-            *kind = (is, at);
+    for (tenant, lines) in of.tenants() {
+        let mut kinds = BTreeMap::new();
+        for Line { view, .. } in lines {
+            let seen = view.observation.as_ref().and_then(|seen| Some((seen.at, seen.status.known()?)));
+            let is = seen.map_or(Verdict::Unknown, |(_, status)| status.verdict);
+            let at = seen.map(|(at, _)| at);
+            let kind = kinds.entry(view.policy.consumer).or_insert((is, at));
+            if badness(is) > badness(kind.0) {
+                *kind = (is, at);
+            }
         }
-    }
-    for (labels, (is, at)) in kinds {
-        status.set(&[labels[0], labels[1], ("class", is.as_str())], 1.0);
-        if let Some(at) = at.filter(|_| detail == Detail::Full) {
-            observed.set(&labels, seconds(at));
+        for (consumer, (is, at)) in kinds {
+            let labels = [("tenant", tenant), ("consumer", consumer)];
+            status.set(&[labels[0], labels[1], ("class", is.as_str())], true);
+            if let Some(at) = at.filter(|_| detail == Detail::Full) {
+                observed.set(&labels, at);
+            }
         }
     }
     for family in [status, observed] {

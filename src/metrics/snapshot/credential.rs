@@ -1,6 +1,6 @@
 //! The series of a credential, in full.
 
-use super::{Family, Snapshot, flag, keys, named, number, recorded, seconds};
+use super::{Family, Labels, Snapshot, keys, recorded};
 use crate::domain::plan::{NextLook, rotation_due};
 use crate::domain::proof::required_grade;
 use crate::domain::record::Record;
@@ -26,13 +26,13 @@ fn alive(of: Snapshot<'_>, text: &mut String) {
         "rekeyd_keys_unmanaged",
         "Keys on the same service instances that rekeyd neither made nor adopted.",
     );
-    for view in of.views {
-        let (Some(keys), [tenant, credential]) = (keys::count(view), named(view)) else { continue };
+    for line in of.lines {
+        let Some(keys) = keys::count(line.view) else { continue };
         for (role, many) in keys.alive {
-            alive.set(&[tenant, credential, ("role", role.as_str())], number(many));
+            alive.add(&line.labels, &[("role", role.as_str())], many);
         }
-        orphan.set(&[tenant, credential], number(keys.orphan));
-        unmanaged.set(&[tenant, credential], number(keys.unmanaged));
+        orphan.add(&line.labels, &[], keys.orphan);
+        unmanaged.add(&line.labels, &[], keys.unmanaged);
     }
     for family in [alive, orphan, unmanaged] {
         family.finish(text);
@@ -43,15 +43,14 @@ fn alive(of: Snapshot<'_>, text: &mut String) {
 fn ages(of: Snapshot<'_>, text: &mut String) {
     let mut info = Family::new("rekeyd_credential_info", "Static facts of a credential; always 1.");
     let mut expiry = Family::new(EXPIRY, EXPIRY_HELP);
-    for (view, record) in recorded(of.views) {
-        let [tenant, credential] = named(view);
+    for (labels, view, record) in recorded(of.lines) {
         for (role, key) in record.stage.in_use() {
             if let Some((end, _)) = view.policy.window.end_of(key) {
-                expiry.set(&[tenant, credential, ("role", role.as_str())], seconds(end));
+                expiry.add(labels, &[("role", role.as_str())], end);
             }
         }
         let (issuer, consumer) = (("issuer", view.policy.issuer), ("consumer", view.policy.consumer));
-        info.set(&[tenant, credential, issuer, consumer], 1.0);
+        info.add(labels, &[issuer, consumer], true);
     }
     info.finish(text);
     expiry.finish(text);
@@ -62,14 +61,14 @@ fn schedule(of: Snapshot<'_>, text: &mut String) {
     let mut due = Family::new(DUE, DUE_HELP);
     let mut next = Family::new(NEXT, NEXT_HELP);
     let mut held = Family::new(HELD, HELD_HELP);
-    for (view, record) in recorded(of.views) {
-        let labels = named(view);
-        held.set(&labels, flag(record.is_held(of.now)));
-        if let Some(at) = due_at(view, record) {
-            due.set(&labels, seconds(at));
+    for (labels, view, record) in recorded(of.lines) {
+        held.add(labels, &[], record.is_held(of.now));
+        let due_at = due_at(view, record);
+        if let Some(at) = due_at {
+            due.add(labels, &[], at);
         }
-        if let Some(at) = planned(view, record, of.now) {
-            next.set(&labels, seconds(at));
+        if let Some(at) = planned(view, record, due_at, of.now) {
+            next.add(labels, &[], at);
         }
     }
     for family in [due, next, held] {
@@ -87,18 +86,17 @@ fn phase(of: Snapshot<'_>, text: &mut String) {
         "When a rotation last succeeded; absent if none did.",
     );
     let mut retire = Family::new(RETIRE, RETIRE_HELP);
-    for (view, record) in recorded(of.views) {
-        let labels = named(view);
-        phase.set(&[labels[0], labels[1], ("phase", record.phase().as_str())], 1.0);
-        entered.set(&labels, seconds(record.halt.as_ref().map_or(record.entered_at, |halt| halt.at)));
+    for (labels, view, record) in recorded(of.lines) {
+        phase.add(labels, &[("phase", record.phase().as_str())], true);
+        entered.add(labels, &[], record.halt.as_ref().map_or(record.entered_at, |halt| halt.at));
         if let Some(at) = stuck_at(view, record) {
-            deadline.set(&labels, seconds(at));
+            deadline.add(labels, &[], at);
         }
         if let Some(at) = record.succeeded_at {
-            success.set(&labels, seconds(at));
+            success.add(labels, &[], at);
         }
         if let Some(at) = retired_from(view, record) {
-            retire.set(&labels, seconds(at));
+            retire.add(labels, &[], at);
         }
     }
     for family in [phase, entered, deadline, success, retire] {
@@ -115,11 +113,10 @@ fn evidence(of: Snapshot<'_>, text: &mut String) {
         "rekeyd_credential_needs_person",
         "Whether a person has to do something for it to go on.",
     );
-    for (view, record) in recorded(of.views) {
-        let labels = named(view);
-        grade.set(&labels, f64::from(u8::from(record.grade)));
-        required.set(&labels, f64::from(u8::from(required_grade(&view.policy, record))));
-        person.set(&labels, flag(needs_person(view, record)));
+    for (labels, view, record) in recorded(of.lines) {
+        grade.add(labels, &[], usize::from(u8::from(record.grade)));
+        required.add(labels, &[], usize::from(u8::from(required_grade(&view.policy, record))));
+        person.add(labels, &[], needs_person(view, record));
     }
     for family in [grade, required, person] {
         family.finish(text);
@@ -135,10 +132,10 @@ fn counters(of: Snapshot<'_>, text: &mut String) {
     let mut deliveries =
         Family::counter("rekeyd_delivery_failures_total", "Deliveries of a credential that failed.");
     for (id, count) in of.tally.credentials() {
-        let labels = [("tenant", id.tenant.as_str()), ("credential", id.name.as_str())];
-        failures.set(&labels, count.failures.as_value());
-        restorations.set(&labels, count.restorations.as_value());
-        deliveries.set(&labels, count.delivery_failures.as_value());
+        let labels = Labels::of(id);
+        failures.add(&labels, &[], count.failures.as_value());
+        restorations.add(&labels, &[], count.restorations.as_value());
+        deliveries.add(&labels, &[], count.delivery_failures.as_value());
     }
     for family in [failures, restorations, deliveries] {
         family.finish(text);
@@ -168,13 +165,18 @@ pub(super) fn due_at(view: &View, record: &Record) -> Option<Timestamp> {
     rotation_due(&view.policy, record.stage.in_use()).ok().flatten()
 }
 
-/// When it is planned to begin: a rotation begins at a look, the first one after the due time.
-pub(super) fn planned(view: &View, record: &Record, now: Timestamp) -> Option<Timestamp> {
+/// When it is planned to begin: a rotation begins at a look, the first one after the time `due`.
+pub(super) fn planned(
+    view: &View,
+    record: &Record,
+    due: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let settled = matches!(record.stage, Stage::Settled { .. });
     if !settled || record.halt.is_some() || record.is_held(now) {
         return None;
     }
-    let due = due_at(view, record)?;
+    let due = due?;
     let look = view.next_look.filter(|look| *look >= due && view.look == Some(NextLook::Schedule));
     Some(look.unwrap_or(due))
 }

@@ -1,6 +1,6 @@
 //! The keys of a credential, as of the last listing.
 
-use super::{Family, Snapshot, number};
+use super::{Family, Snapshot};
 use crate::domain::key::Key;
 use crate::domain::names::Role;
 use crate::domain::view::View;
@@ -27,7 +27,7 @@ pub(super) fn count(view: &View) -> Option<Keys> {
         let ours = |key: &Key| key.name.is_of(&view.credential);
         let many = |test: &dyn Fn(&Key) -> bool| seen.iter().filter(|seen| test(&seen.key)).count();
         keys.alive.push((*role, many(&|key| known(key) || ours(key))));
-        keys.orphan += many(&|key| ours(key) && !known(key));
+        keys.orphan += many(&|key| !known(key) && ours(key));
         keys.unmanaged += many(&|key| !known(key) && key.name.parse_ours().is_none());
     }
     Some(keys)
@@ -36,8 +36,8 @@ pub(super) fn count(view: &View) -> Option<Keys> {
 /// One limit for everybody.
 pub(super) fn limit(of: Snapshot<'_>, text: &mut String) {
     let mut limit = Family::new("rekeyd_keys_limit", "Live keys per role at which nothing more is created.");
-    if let Some(most) = of.views.iter().map(|view| view.policy.limits.keys_per_role).max() {
-        limit.set(&[], number(most));
+    if let Some(most) = of.lines.iter().map(|line| line.view.policy.limits.keys_per_role).max() {
+        limit.set(&[], most);
     }
     limit.finish(text);
 }

@@ -13,7 +13,7 @@
 //! | 6 | the failures |
 
 use super::credential::{self as full, due_at, planned, retired_from, stuck_at};
-use super::{Family, Snapshot, attention, named, recorded, seconds};
+use super::{Family, Labels, Snapshot, attention, recorded};
 
 pub(super) fn write(of: Snapshot<'_>, text: &mut String) {
     let mut expiry = Family::new(full::EXPIRY, full::EXPIRY_HELP);
@@ -27,37 +27,36 @@ pub(super) fn write(of: Snapshot<'_>, text: &mut String) {
         "rekeyd_credential_attention",
         "What of it calls for attention most; always 1, and with the detail `summary` only.",
     );
-    for (view, record) in recorded(of.views) {
-        let labels = named(view);
+    for (labels, view, record) in recorded(of.lines) {
         // One that is unknown may be the first: that calls for attention.
         let ends = record.stage.in_use().values().filter_map(|key| view.policy.window.end_of(key));
         if let Some(first) = ends.map(|(at, _)| at).min() {
-            expiry.set(&labels, seconds(first));
+            expiry.add(labels, &[], first);
         }
-        phase.set(&[labels[0], labels[1], ("phase", record.phase().as_str())], 1.0);
+        phase.add(labels, &[("phase", record.phase().as_str())], true);
         // While old keys wait, the keys in use are fresh: their time is far away.
+        let due_at = due_at(view, record);
         if let Some(at) = retired_from(view, record) {
-            retire.set(&labels, seconds(at));
-        } else if let Some(at) = due_at(view, record) {
-            due.set(&labels, seconds(at));
+            retire.add(labels, &[], at);
+        } else if let Some(at) = due_at {
+            due.add(labels, &[], at);
         }
         // What is held is neither planned nor stuck.
         if record.is_held(of.now) {
-            held.set(&labels, 1.0);
-        } else if let Some(at) = planned(view, record, of.now) {
-            next.set(&labels, seconds(at));
+            held.add(labels, &[], true);
+        } else if let Some(at) = planned(view, record, due_at, of.now) {
+            next.add(labels, &[], at);
         } else if let Some(at) = stuck_at(view, record) {
-            deadline.set(&labels, seconds(at));
+            deadline.add(labels, &[], at);
         }
-        attention.set(&[labels[0], labels[1], ("class", attention::class(of, view, record))], 1.0);
+        attention.add(labels, &[("class", attention::class(of, view, record))], true);
     }
     for family in [expiry, phase, due, retire, next, deadline, held, attention] {
         family.finish(text);
     }
     let mut failures = Family::counter(full::FAILURES, full::FAILURES_HELP);
     for (id, count) in of.tally.credentials() {
-        let labels = [("tenant", id.tenant.as_str()), ("credential", id.name.as_str())];
-        failures.set(&labels, count.failures.as_value());
+        failures.add(&Labels::of(id), &[], count.failures.as_value());
     }
     failures.finish(text);
 }
