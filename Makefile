@@ -43,7 +43,7 @@ model:           ## every state that faults and people can bring about; ONLY='no
 systemd: setup   ## as a service of a real systemd, in containers of Debian 12 and 13; SUITES=trixie for one of them
 	@deploy/scripts/systemd
 
-observe: setup   ## alerts of a real rekeyd through Debian's Prometheus and Alertmanager, and its pages in Chromium; SUITES=browser for one
+observe: setup   ## alerts and dashboard of a real rekeyd on Debian's Prometheus and Alertmanager, its pages in Chromium; SUITES=browser for one
 	@deploy/scripts/observe
 
 deb: setup       ## the Debian packages, for systemd 253 and later and for Debian 12

@@ -30,7 +30,7 @@ readonly WARNING=severity=warning CRITICAL=severity=critical
 
 # CASES names some of them, in this order: most rest on those before.
 readonly ALL="absent reload_refused expiry_and_stuck down_and_blind issuer_repaired halt held fuse keys_of_others
-  dataplane_error credential_gone fleet_halt at_last"
+  dataplane_error credential_gone uncovered fleet_halt dashboard at_last"
 
 every_case() {
   local each
@@ -139,9 +139,9 @@ fuse() {
 # Somebody makes a key of their own on the service instance.
 keys_of_others() {
   sap POST /world/later/add-foreign-key '{"role":"ciapi","name":"somebody"}'
-  fires RekeydKeysUnmanaged severity=info tenant=later role=ciapi
+  fires RekeydKeysUnmanaged severity=info tenant=later credential=dataplane
   sap POST /world/later/delete-key '{"role":"ciapi","name":"somebody"}'
-  resolves RekeydKeysUnmanaged severity=info tenant=later role=ciapi
+  resolves RekeydKeysUnmanaged severity=info tenant=later credential=dataplane
 }
 
 # Somebody onboards the data plane again, and that fails; the second time it does not.
@@ -162,6 +162,21 @@ credential_gone() {
   resolves RekeydCredentialGone $WARNING tenant=later credential=dataplane
 }
 
+# A subaccount has no tenant, until somebody says that it needs none.
+uncovered() {
+  local guid
+  fires RekeydDiscoveryGap $WARNING issuer=main
+  expect "\`rekeyd discover\` says that something is uncovered" exits 3 rekeyd discover
+  guid=$(uncovered_guid)
+  expect "… and which" test -n "$guid"
+  cp "$REKEYD_CONFIG" "$work/without.toml"
+  echo "ignore = [\"$guid\"]" >>"$REKEYD_CONFIG"
+  expect "a configuration that names it is taken" rekeyd reload
+  resolves RekeydDiscoveryGap $WARNING issuer=main
+  mv "$work/without.toml" "$REKEYD_CONFIG"
+  expect "… and the one without it again" rekeyd reload
+}
+
 # A consumer that does not hold what it took can be locked out: nobody else begins until a person has looked.
 fleet_halt() {
   expect "a rotation is asked for" rekeyd rotate liar/dataplane --i-mean-it
@@ -173,6 +188,23 @@ fleet_halt() {
   expect "… and the fleet" rekeyd resume --fleet --reason "the keys are entered"
   resolves RekeydFleetHalted $CRITICAL
   expect "… and it is completed" rotates liar
+}
+
+# While one credential is held, and another cannot let its old keys go, with both details.
+dashboard() {
+  sap POST /faults '{"operation":"delete_key","tenant":"later","kind":"status","code":503}' >/dev/null
+  expect "a rotation is asked for" rekeyd rotate later/dataplane --i-mean-it
+  expect "a person holds a credential" rekeyd hold last/dataplane --reason "the dashboard is looked at"
+  expect "old keys cannot be deleted" within "$PATIENCE" is_in later retiring
+  every_expression_answers full "$SHOWN"
+  printf '\n[metrics]\ndetail = "summary"\n' >>"$REKEYD_CONFIG"
+  expect "the other detail is taken" rekeyd reload
+  expect "… and scraped" within 20 is_at_summary
+  every_expression_answers summary 20
+  expect "… and the credential is let go" rekeyd unhold last/dataplane
+  sap DELETE /faults
+  kill -USR1 "$daemon_pid"
+  expect "once the issuer is repaired the rotation is completed" rotates later 2
 }
 
 # With rekeyd itself everything was well.

@@ -84,6 +84,11 @@ halt-percent = 100
 
 [limits]
 attempts = 100
+
+[[cis]]
+name = "main"
+service-key = { file = "$work/sap/cis.json" }
+every = "2 s"
 END_OF_FILE
   mkdir "$work/tenants.d"
   local tenant
@@ -130,6 +135,11 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 rekeyd() { "$bins/rekeyd" "$@"; }
 phase() { rekeyd status "$1/dataplane" --json 2>/dev/null | tr -d ' \n' | sed -n 's/.*"phase":"\([^"]*\)".*/\1/p'; }
+is_in() { [ "$(phase "$1")" = "$2" ]; }
+# The guid of the subaccount that nobody covers.
+uncovered_guid() {
+  rekeyd discover --json | tr -d ' \n' | sed 's/},{/}\n{/g' | grep '"cover":"uncovered"' | sed -n 's/.*"guid":"\([^"]*\)".*/\1/p' | head -n 1
+}
 events() { rekeyd history "$1" --json 2>/dev/null | grep -c "\"event\":\"$2\"" || true; }
 is_rotated() { [ "$(phase "$1")" = settled ] && [ "$(events "$1" completed)" = "${2:-1}" ]; }
 rotates() {
