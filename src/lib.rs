@@ -18,3 +18,4 @@ pub mod page;
 pub mod ports;
 pub mod secret;
 pub mod sink;
+pub mod traces;

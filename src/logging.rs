@@ -11,6 +11,8 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
+use crate::traces::Spans;
+
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -62,10 +64,10 @@ impl<S: Subscriber> Layer<S> for Counter {
     }
 }
 
-/// Starts logging, once in the life of a process.
-pub fn start(filter: &str, format: Format, count: Count) -> Result<Filter, String> {
+/// Starts logging, once in the life of a process; `spans` keeps what a collector is told.
+pub fn start(filter: &str, format: Format, count: Count, spans: Option<Spans>) -> Result<Filter, String> {
     let (filter, handle) = reload::Layer::new(parse(filter)?);
-    let registry = tracing_subscriber::registry().with(filter).with(Counter(count));
+    let registry = tracing_subscriber::registry().with(filter).with(Counter(count)).with(spans);
     let journald = if format == Format::Auto { Journald::of_stderr() } else { None };
     let terminal = std::io::stderr().is_terminal();
     let result = if let Some(journald) = journald {

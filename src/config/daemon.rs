@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cis::{self, Cis};
+use super::collector;
 use super::problem::{Problem, Site};
 use super::reader::Section;
 use super::schedule::Schedule;
@@ -89,6 +90,8 @@ pub struct Daemon {
     pub log_level: String,
     /// How they look.
     pub log_format: LogFormat,
+    /// Where traces go.
+    pub otlp_endpoint: Option<String>,
     /// The way out.
     pub http: Http,
     /// What SIGUSR1 rotates.
@@ -185,6 +188,7 @@ pub(super) fn daemon(root: &Section, hostname: &str, problems: &mut Vec<Problem>
         detail: Detail::of(&root.table("metrics")?.text("detail")?)?,
         log_level: root.table("log")?.text("level")?,
         log_format: LogFormat::of(&root.table("log")?.text("format")?)?,
+        otlp_endpoint: collector::endpoint(root.table("tracing")?, problems),
         http: http(root.table("http")?)?,
         usr1: Usr1::of(&root.table("signal")?.text("usr1")?)?,
         limits: limits(root.table("limits")?)?,

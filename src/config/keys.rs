@@ -167,6 +167,7 @@ pub static DAEMON: &[Key] = &[
     section("web", web::WEB, "Metrics, health and the status page. Nothing can be changed over it."),
     section("metrics", web::METRICS, "How much the metrics tell."),
     section("log", LOG, "What goes to standard error."),
+    section("tracing", TRACING, "Traces for a collector of OpenTelemetry. They hold no secret."),
     section("http", HTTP, "The way out, to SAP."),
     section("fleet", FLEET, "How many rotations may begin, and who goes first. Nothing here stops a rotation that has begun."),
     section("signal", SIGNAL, "What signals do."),
@@ -190,6 +191,11 @@ static LEASE: &[Key] = &[
 static LOG: &[Key] = &[
     default("level", Form::Filter, "info", "`off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,rekeyd::http=debug`."),
     default("format", Form::Choice(LogFormat::WORDS, &[]), "auto", "`auto` speaks to journald where systemd runs it, writes text on a terminal, and JSON elsewhere; `logfmt` writes `key=value` pairs."),
+];
+
+#[rustfmt::skip]
+static TRACING: &[Key] = &[
+    optional("otlp-endpoint", Form::Url, "\"http://127.0.0.1:4318\"", "Where the collector takes OTLP over HTTP: spans go to `/v1/traces` there. None are sent without it. It is read at the start only; no rotation waits for it. What `level` in `[log]` leaves out below `info` is left out here, too."),
 ];
 
 #[rustfmt::skip]

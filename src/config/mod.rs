@@ -23,6 +23,7 @@ mod secrets;
 mod url;
 
 pub mod cis;
+mod collector;
 pub mod daemon;
 pub mod maintenance;
 pub mod schedule;

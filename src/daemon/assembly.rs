@@ -90,7 +90,7 @@ pub fn in_words(difference: &Difference) -> String {
     let mut parts = Vec::new();
     if difference.daemon {
         parts.push(
-            "the daemon's part changed (listeners, instance and state directory only change at a restart)"
+            "the daemon's part changed (listeners, instance, state directory and the collector of traces only change at a restart)"
                 .to_owned(),
         );
     }
@@ -105,7 +105,7 @@ pub fn in_words(difference: &Difference) -> String {
     if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") }
 }
 
-fn settings(daemon: &Daemon) -> HttpSettings {
+pub(super) fn settings(daemon: &Daemon) -> HttpSettings {
     HttpSettings {
         connect_timeout: daemon.http.connect_timeout,
         read_timeout: daemon.http.read_timeout,

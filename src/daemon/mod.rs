@@ -25,6 +25,7 @@ mod showing;
 mod sinks;
 mod steps;
 mod summary;
+mod telemetry;
 pub mod triggers;
 pub mod unmanaged;
 pub mod web;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::daemon::{LogFormat, Usr1};
+use crate::config::daemon::Usr1;
 use crate::config::environment::Environment;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
@@ -46,7 +47,7 @@ use crate::domain::fleet::Pass;
 use crate::domain::{Timestamp, between};
 use crate::engine::{Engine, Settings};
 use crate::http::Http;
-use crate::logging::{self, Filter};
+use crate::logging::Filter;
 use crate::metrics::Metrics;
 use assembly::Assembly;
 use summary::Digest;
@@ -121,44 +122,40 @@ const STATUS_PAUSE: Duration = Duration::from_secs(5);
 /// The life of the daemon.
 pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<End, Fatal> {
     let metrics = Arc::new(Metrics::new());
-    let filter = start_logging(&loaded.config, &metrics)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (filter, traces) = telemetry::start(&loaded.config, &metrics, &clock)?;
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let daemon = raise(options, loaded.config, metrics, filter, clock).await?;
-    if daemon.options.once {
-        return Ok(once::round(&daemon, signals).await);
-    }
+    let daemon = raise(options, loaded.config, metrics, filter, Arc::clone(&clock)).await?;
+    let end = if daemon.options.once {
+        Ok(once::round(&daemon, signals).await)
+    } else {
+        stay(&daemon, signals).await
+    };
+    traces.finish(clock.as_ref()).await;
+    end
+}
+
+/// From ready to stopped.
+async fn stay(daemon: &Arc<Daemon>, signals: Signals) -> Result<End, Fatal> {
     let servers = CancellationToken::new();
-    let _unlink = listen::serve(&daemon, &servers).await?;
-    let sinks = tokio::spawn(sinks::tell_all(Arc::clone(&daemon), servers.child_token()));
-    let sources = tokio::spawn(discovery::watch_all(Arc::clone(&daemon), servers.child_token()));
+    let _unlink = listen::serve(daemon, &servers).await?;
+    let sinks = tokio::spawn(sinks::tell_all(Arc::clone(daemon), servers.child_token()));
+    let sources = tokio::spawn(discovery::watch_all(Arc::clone(daemon), servers.child_token()));
     let metronome = Metronome::start()
         .await
         .map_err(|problem| Fatal::Other(format!("the scheduler cannot start: {problem}")))?;
     notify::ready(&daemon.summary());
     info!("rekeyd {} is ready: {}", env!("CARGO_PKG_VERSION"), daemon.summary());
     daemon.metrics.triggered(Trigger::Recovery);
-    turn(&daemon, metronome, signals).await;
+    turn(daemon, metronome, signals).await;
     servers.cancel();
     // A message on its way is not waited for: it is told again.
     sinks.abort();
     sources.abort();
     info!("stopped; what is under way goes on at the next start");
     Ok(if unwritten(&daemon.engine) { End::Unwritten } else { End::Stopped })
-}
-
-fn start_logging(config: &Config, metrics: &Arc<Metrics>) -> Result<Filter, Fatal> {
-    let counted = Arc::clone(metrics);
-    let format = match config.daemon.log_format {
-        LogFormat::Auto => logging::Format::Auto,
-        LogFormat::Text => logging::Format::Text,
-        LogFormat::Logfmt => logging::Format::Logfmt,
-        LogFormat::Json => logging::Format::Json,
-    };
-    logging::start(&config.daemon.log_level, format, Arc::new(move |class| counted.logged(class)))
-        .map_err(|problem| Fatal::Config(format!("logging cannot start: {problem}")))
 }
 
 /// Journal, adapters and engine.

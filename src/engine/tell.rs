@@ -59,6 +59,25 @@ pub(super) fn tell(entry: &Entry, record: &Record) {
     }
 }
 
+/// A rotation that is over, as one span from its begin on.
+pub(super) fn trace(entry: &Entry, record: &Record) {
+    if entry.event != Event::Completed {
+        return;
+    }
+    let Some(rotation) = &record.rotation else { return };
+    let id = &entry.credential;
+    let end = if has_turned_back(entry, record) { "turned back" } else { "completed" };
+    tracing::info_span!(
+        "rotation",
+        rotation = %rotation.id.0,
+        tenant = %id.tenant,
+        credential = %id.name,
+        trigger = rotation.trigger.as_str(),
+        end,
+        since = rotation.begun_at.timestamp_millis(),
+    );
+}
+
 /// Whether the event is one of a rotation that has turned back, or the end of one.
 fn has_turned_back(entry: &Entry, record: &Record) -> bool {
     let ended = record.outcome.as_ref().filter(|_| entry.event == Event::Completed);

@@ -108,7 +108,10 @@ impl Engine {
             if delivers_next || !matches!(plan.step, Step::Note(_) | Step::Begin { .. }) {
                 seen = None;
             }
-            let came = self.act(unit, hand, &observation, &plan.step, &plan.reason.text).await?;
+            let (rotation, phase) = under_way(hand);
+            let span = tracing::info_span!("step", rotation, phase, step = plan.step.name());
+            let act = self.act(unit, hand, &observation, &plan.step, &plan.reason.text);
+            let came = act.instrument(span).await?;
             self.believe(unit, hand, &plan, came).await?;
             publish_record(desk, hand);
         }
@@ -135,7 +138,9 @@ impl Engine {
         {
             return Arc::clone(observation);
         }
-        let observation = Arc::new(look(unit, hand, looks, self.clock.as_ref()).await);
+        let (rotation, phase) = under_way(hand);
+        let span = tracing::info_span!("look", rotation, phase);
+        let observation = Arc::new(look(unit, hand, looks, self.clock.as_ref()).instrument(span).await);
         *seen = Some((looks, Arc::clone(&observation)));
         observation
     }
@@ -173,6 +178,7 @@ impl Engine {
         let record = fold::apply(before.as_deref().cloned(), &entry)
             .map_err(|misfit| JournalError::Damaged(misfit.to_string()))?;
         tell::tell(&entry, &record);
+        tell::trace(&entry, &record);
         self.metrics.count(before.as_deref(), &record, &entry.event);
         hand.stirs_fleet |= fleet::stirs(&entry.event);
         if matches!(record.stage, Stage::Settled { .. }) {
@@ -296,6 +302,14 @@ fn assert_fits(record: Option<Record>, draft: &Draft) {
     };
     let fits = fold::apply(record, &entry).map(drop);
     assert_eq!(fits, Ok(()), "only what fits is journalled");
+}
+
+/// The id of the rotation under way, or nothing, and the phase.
+fn under_way(hand: &Hand) -> (String, &'static str) {
+    let Some(record) = &hand.record else { return (String::new(), "") };
+    let is_settled = matches!(record.stage, Stage::Settled { .. });
+    let rotation = record.rotation.as_ref().filter(|_| !is_settled);
+    (rotation.map_or_else(String::new, |rotation| rotation.id.0.clone()), record.phase().as_str())
 }
 
 fn publish_record(desk: &Desk, hand: &Hand) {

@@ -66,21 +66,26 @@ pub(super) struct Clients {
     by_certificate: Mutex<Vec<(Fingerprint, reqwest::Client)>>,
 }
 
+/// A client that shows no certificate.
+pub(super) fn plain(settings: &HttpSettings) -> Result<reqwest::Client, HttpError> {
+    build(settings, &extra(settings)?, None)
+}
+
+/// The further certificate authorities.
+fn extra(settings: &HttpSettings) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let Some(pem) = &settings.extra_ca else { return Ok(Vec::new()) };
+    let refuse = |why: String| HttpError::new(Class::Tls, format!("the extra certificates: {why}"));
+    let found =
+        reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| refuse(mishap(error).text))?;
+    if found.is_empty() {
+        return Err(refuse("no certificate found".to_owned()));
+    }
+    Ok(found)
+}
+
 impl Clients {
     pub(super) fn new(settings: HttpSettings) -> Result<Self, HttpError> {
-        let extra = match &settings.extra_ca {
-            None => Vec::new(),
-            Some(pem) => {
-                let refuse =
-                    |why: String| HttpError::new(Class::Tls, format!("the extra certificates: {why}"));
-                let found = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                    .map_err(|error| refuse(mishap(error).text))?;
-                if found.is_empty() {
-                    return Err(refuse("no certificate found".to_owned()));
-                }
-                found
-            }
-        };
+        let extra = extra(&settings)?;
         let plain = build(&settings, &extra, None)?;
         Ok(Self { settings, extra, plain, by_certificate: Mutex::default() })
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod error;
 pub mod local;
 pub mod login;
+pub mod otlp;
 pub mod redact;
 pub mod request;
 pub mod retry_after;
@@ -30,6 +31,8 @@ mod throttle_tests;
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use tracing::{Instrument, Span};
 
 use self::address::Address;
 use self::client::{Clients, HttpSettings};
@@ -144,13 +147,16 @@ impl Http {
         self.may_call(request, &caller)?;
         let certificate = login.filter(|login| login.token_url == request.to).and_then(Login::certificate);
         let started = self.clock.monotonic();
-        let mut outcome = match self.clients.exchange(request, certificate).await {
+        let span = call(request);
+        let exchange = self.clients.exchange(request, certificate).instrument(span.clone());
+        let mut outcome = match exchange.await {
             Ok(reply) => self.judge(request, reply),
             Err(mishap) => Err(lost(request, &mishap)),
         };
         self.forget_refused(request, &mut outcome);
         let now = self.clock.monotonic();
         let class = outcome.as_ref().err().map(|error| error.class);
+        say(&span, &outcome);
         let took = now.saturating_sub(started);
         self.metrics.upstream(&request.to.landscape(), request.operation, took, class);
         if let Err(error) = &outcome
@@ -255,6 +261,28 @@ impl Http {
     fn pause(&self, reply: &Reply) -> Option<Duration> {
         let text = reply.retry_after.as_deref()?;
         retry_after::wait(text, reply.date.unwrap_or_else(|| self.clock.now()))
+    }
+}
+
+/// The span of one call; what it says is fit for everybody.
+fn call(request: &Request) -> Span {
+    tracing::info_span!(
+        "call",
+        operation = request.operation,
+        host = request.to.host(),
+        status = tracing::field::Empty,
+        class = tracing::field::Empty,
+    )
+}
+
+/// What became of it.
+fn say(span: &Span, outcome: &Result<Reply, HttpError>) {
+    let status = outcome.as_ref().map_or_else(|error| error.status, |reply| Some(reply.status));
+    if let Some(status) = status {
+        span.record("status", u64::from(status));
+    }
+    if let Err(error) = outcome {
+        span.record("class", error.class.as_str());
     }
 }
 

@@ -129,7 +129,12 @@ impl Fields {
         match field.name() {
             "message" => self.text = value,
             _ if value.is_empty() => {}
-            name => self.named.push((journal_name(name), value)),
+            name => {
+                let name = journal_name(name);
+                // What the event itself says of it stands, and not what a span around it said before.
+                self.named.retain(|(known, _)| *known != name);
+                self.named.push((name, value));
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod portal;
 mod rotation;
 mod service_manager;
 mod signals;
+mod traces;
 mod waiting;
 mod web;
 

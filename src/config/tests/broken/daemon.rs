@@ -9,8 +9,8 @@ fn unknown_keys_and_wrong_types() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\nlissten = 5\n\"a.b\\nc\" = 1")],
         &[
-            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
-            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "rekeyd.toml:3:1: error: unknown key `lissten` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `tracing`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "rekeyd.toml:4:1: error: unknown key `a.b�c` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `tracing`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
         ],
     );
     check(
@@ -116,7 +116,7 @@ fn syntax_and_schedules() {
             "REKEYD__HTTP__ALLOW_HTTP: error: `allow-http` in `[http]` is `1`: expected `true` or `false`",
             "REKEYD__HTTP__READ_TIMOUT: error: unknown key `read-timout` in `[http]`: expected one of `connect-timeout`, `read-timeout`, `total-timeout`, `ca-file`, `max-body`, `calls-per-hour`, `burst`, `allow-http`; did you mean `read-timeout`?",
             "REKEYD__LOG__LEVEL: error: `level` in `[log]` is empty: expected a level such as `info`, or a filter such as `info,rekeyd::http=debug`",
-            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
+            "REKEYD__TENANTS__ACME__ID: error: unknown key `tenants` at the top level: expected one of `version`, `state-dir`, `tenants-dir`, `control-socket`, `instance`, `concurrency`, `schedule`, `lease`, `web`, `metrics`, `log`, `tracing`, `http`, `fleet`, `signal`, `limits`, `cis`, `sink`",
             "REKEYD__WEB: error: `web` is a text: expected a section `[web]`",
         ],
     );
@@ -202,5 +202,11 @@ fn the_pages_and_the_detail() {
     check(
         &[Daemon("\"one\"\n", "\"one\"\n[web]\nconfig-file = \"web.config.yml\"\n")],
         &["web.config.yml: error: this file of `config-file` in `[web]` cannot be read (entity not found)"],
+    );
+    check(
+        &[Daemon("\"one\"\n", "\"one\"\n[tracing]\notlp-endpoint = \"http://me:s3cret@127.0.0.1:4318\"\n")],
+        &[
+            "rekeyd.toml:4:17: error: `otlp-endpoint` in `[tracing]` has a user in it: expected an address without user and password",
+        ],
     );
 }
