@@ -44,6 +44,8 @@ fn a_leap_of_the_clock_kills_no_token_early() {
     let mut world = World::new(policy(), 1, 0, Manners { ignores_put: true, ..Manners::default() });
     assert!(walk(&mut world, 400, |world, _| count(world, "gone") == 1), "{}", timeline(&world));
     let gone = world.now;
+    let renewed = count(&world, "renewed");
+    assert!(walk(&mut world, 400, |world, _| count(world, "renewed") > renewed), "{}", timeline(&world));
     world.now += chrono::TimeDelta::days(2);
     let posted = count(&world, "provisioned");
     assert!(walk(&mut world, 400, |world, _| count(world, "provisioned") > posted), "{}", timeline(&world));
