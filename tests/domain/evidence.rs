@@ -80,6 +80,32 @@ fn what_is_new_proves() {
     check(Case { before: before.clone(), status: before, ..still() }, Judgement::Waiting);
 }
 
+/// Later than the end that was seen, and still not after the delivery: a run of before, which nobody saw.
+#[test]
+fn what_is_not_later_than_the_delivery_is_no_news() {
+    let before = Some(status(Verdict::Success, Some(BEFORE)));
+    for said_at in ["2026-01-01T11:30:00Z", DELIVERED] {
+        let newer = Some(status(Verdict::Success, Some(said_at)));
+        check(Case { before: before.clone(), status: newer, ..still() }, Judgement::Waiting);
+        check(Case { content: said_at, ..still() }, Judgement::Waiting);
+    }
+}
+
+/// The consumer's clock was ahead when its answers of before were given: the same again is no news.
+#[test]
+fn what_was_seen_before_is_no_news_however_late_its_time() {
+    let since: Timestamp = at(DELIVERED);
+    let ahead = Some(status(Verdict::Success, Some(LATER)));
+    let baseline = Baseline { status: ahead.clone(), content: Some(content(LATER)) };
+    let watch = Watch::new(since, since, baseline);
+    let observation = Observation {
+        status: ahead.map_or(Seen::NotAsked, Seen::Yes),
+        content: Seen::Yes(content(LATER)),
+        ..Observation::nothing(at(LATER))
+    };
+    assert_eq!(judge(&policy(), &watch, &observation, at(LATER)), Judgement::Waiting);
+}
+
 #[test]
 fn a_run_from_before_the_delivery_proves_nothing() {
     for before in [None, Some(status(Verdict::InProgress, None))] {
