@@ -359,6 +359,7 @@ fn every_page_over_http_and_every_field_of_the_status_is_described() {
         (report, "Status"),
         (fleet, "FleetStatus"),
         (fleet, "EmergencyStatus"),
+        (fleet, "SilentStatus"),
         (report, "CredentialStatus"),
         (report, "KeyStatus"),
         (report, "HaltStatus"),

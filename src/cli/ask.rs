@@ -6,12 +6,13 @@ use clap::Args;
 
 use super::client::Daemon;
 use super::tell::One;
-use super::{Common, Exit, fail, show, watch};
+use super::{Common, Exit, fail, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{Done, ResumeFleet, WishRequest};
 use crate::domain::after;
 use crate::domain::event::Wish;
 use crate::domain::names::CredentialId;
+use crate::domain::spelling;
 
 /// `resume`.
 #[derive(Debug, Args)]
@@ -112,7 +113,12 @@ pub(super) async fn plain(common: &Common, one: &One, wish: Wish) -> Exit {
 pub(super) async fn reload(common: &Common) -> Exit {
     match Daemon::of(common).post::<_, Done>("/v1/reload", &()).await {
         Ok(done) => {
-            say(common, &format!("reloaded: {}", show::many(done.credentials, "credential", "credentials")));
+            let text = format!("reloaded: {}", spelling::many(done.credentials, "credential", "credentials"));
+            if common.json {
+                println!("{}", serde_json::json!({ "message": text, "notes": done.notes }));
+            } else if !common.quiet {
+                println!("{}", [vec![text], done.notes].concat().join("\n"));
+            }
             Exit::Done
         }
         Err(exit) => exit,

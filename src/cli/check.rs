@@ -18,6 +18,7 @@ use crate::config::schedule::Schedule;
 use crate::config::{Config, Loaded};
 use crate::daemon::assembly;
 use crate::domain::Timestamp;
+use crate::domain::spelling;
 use crate::engine::Unit;
 use crate::http::Http;
 use crate::metrics::Metrics;
@@ -209,7 +210,7 @@ async fn account(common: &Common, http: &Arc<Http>, section: &Cis) -> Exit {
     match looked {
         Ok(found) => {
             if !common.quiet && !common.json {
-                let many = show::many(found.tree.subaccounts.len(), "subaccount", "subaccounts");
+                let many = spelling::many(found.tree.subaccounts.len(), "subaccount", "subaccounts");
                 println!("cis `{name}`: {many} in `{}`", found.tree.name);
             }
             for unseen in &found.unseen {

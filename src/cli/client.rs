@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::whose::Whose;
 use super::{Common, Exit, Which, fail};
 use crate::config::load::control_socket;
 use crate::daemon::protocol::Refusal;
@@ -49,6 +50,12 @@ impl Daemon {
             problem.found
         );
         Err(fail(Exit::Config, &text))
+    }
+
+    /// Whether it is known where the daemon of the configuration that somebody named is, or whether nobody named one.
+    pub(super) fn is_known(common: &Common) -> bool {
+        let is_read = || control_socket(&common.config, &crate::daemon::environment()).1.is_none();
+        !common.named || common.socket.is_some() || is_read()
     }
 
     /// Asks for a document.
@@ -154,16 +161,21 @@ impl Daemon {
         ))
     }
 
+    fn denied(&self) -> String {
+        let whose = Whose::of(&self.path);
+        let who = whose.as_ref().map_or_else(|| "its owner and its group".to_owned(), Whose::may_open);
+        let join = if whose.is_none_or(|whose| whose.admits) { ", or be added to the group" } else { "" };
+        format!(
+            "the control socket `{}` may not be opened, so nothing was asked: only {who} may; ask as the daemon's user, \
+             `sudo -u rekeyd rekeyd …`{join}",
+            self.path.display()
+        )
+    }
+
     pub(super) fn unreachable(&self, problem: &LocalError) -> Exit {
         let path = self.path.display();
         let (exit, text) = match problem {
-            LocalError::Denied => (
-                Exit::Permission,
-                format!(
-                    "the control socket `{path}` may not be opened, so nothing was asked: only its owner and its group \
-                     may; ask as the daemon's user, `sudo -u rekeyd rekeyd …`, or be added to the group"
-                ),
-            ),
+            LocalError::Denied => (Exit::Permission, self.denied()),
             LocalError::Absent if let Some(other) = self.elsewhere() => (
                 Exit::Unavailable,
                 format!("no daemon answers on `{path}`, so nothing was asked and nothing changes: {other}"),

@@ -8,6 +8,7 @@ use clap::Args;
 use super::client::Daemon;
 use super::{Common, Exit, offline, show, template};
 use crate::daemon::unmanaged::{Account, CisStatus, Covered, Discovery};
+use crate::domain::spelling;
 use crate::domain::stray::{Stray, StrayKind};
 use crate::domain::{Timestamp, between};
 
@@ -121,7 +122,7 @@ fn text(found: &Discovery) -> String {
         ));
     }
     if count("uncovered") > 0 {
-        let many = show::many(count("uncovered"), "subaccount has", "subaccounts have");
+        let many = spelling::many(count("uncovered"), "subaccount has", "subaccounts have");
         parts.push(format!(
             "{many} no tenant here: `rekeyd discover --write DIR` writes a file to fill in for each\n"
         ));
@@ -197,7 +198,7 @@ fn keys(keys: &[&Stray], now: Timestamp) -> String {
 }
 
 fn days(from: Timestamp, to: Timestamp) -> String {
-    show::many(between(from, to).as_secs() / 86_400, "day", "days")
+    spelling::many(between(from, to).as_secs() / 86_400, "day", "days")
 }
 
 /// The accounts in few words, for the status: a line each.
@@ -212,7 +213,7 @@ fn line(cis: &CisStatus, now: Timestamp) -> String {
         (Some(all), Some(at)) => {
             let uncovered = cis.uncovered.unwrap_or_default();
             let names = if uncovered > 0 { " (`rekeyd discover` names them)" } else { "" };
-            let many = show::many(all, "subaccount", "subaccounts");
+            let many = spelling::many(all, "subaccount", "subaccounts");
             parts.push(format!("{many}, {uncovered} with no tenant here{names}, seen {}", show::time(at)));
             if let Some(unknown) = cis.unknown.filter(|unknown| *unknown > 0) {
                 parts.push(format!("of {unknown} that is not known"));

@@ -109,17 +109,30 @@ fn row(coming: &Coming) -> Vec<String> {
 }
 
 fn note(coming: &Coming) -> String {
-    let waited = coming.waited_for.as_ref().map(|gate| format!("waits for the gate `{gate}`"));
-    match (coming.under_way, coming.is_late()) {
-        (true, _) => "under way".to_owned(),
-        (false, true) => waited.map_or("late".to_owned(), |waited| format!("late: {waited}")),
-        (false, false) => waited.unwrap_or_default(),
+    let held = coming.held_until.map(|until| format!("held until {}", minute(until)));
+    let first = coming.goes_before.as_ref().map_or_else(String::new, |id| format!(": `{id}` goes before"));
+    let waited = coming.waited_for.as_ref().map(|gate| format!("waits for the gate `{gate}`{first}"));
+    let why = [held, waited].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    match (coming.under_way, coming.is_late(), why.is_empty()) {
+        (true, _, true) => "under way".to_owned(),
+        (true, _, false) => format!("under way, {why}"),
+        (false, true, true) => "late".to_owned(),
+        (false, true, false) => format!("late: {why}"),
+        (false, false, _) => why,
     }
 }
 
+/// Which product wrote the calendar, as a formal public identifier with the language of its words (RFC 5545, section 3.7.3). Calendar
+/// programs look for quirks by it, so it is the same in every release.
+const PRODUCT: &str = "-//rekeyd//NONSGML rekeyd forecast//EN";
+
 /// An event a rotation, from its beginning until nothing is left of the old keys.
 fn calendar(forecast: &Forecast) -> Calendar {
-    let mut calendar = Calendar::new().name("rekeyd: coming rotations").done();
+    let mut calendar = Calendar::empty();
+    for property in [("VERSION", "2.0"), ("PRODID", PRODUCT), ("CALSCALE", "GREGORIAN")] {
+        calendar.append_property(property);
+    }
+    calendar.name("rekeyd: coming rotations");
     for coming in &forecast.coming {
         let generation = coming.generation;
         let note = note(coming);
@@ -160,6 +173,8 @@ mod tests {
             over_at: at("2026-03-04T10:00:00Z"),
             ends_at: Some(at("2026-03-02T00:00:00Z")),
             waited_for: waited_for.map(str::to_owned),
+            goes_before: None,
+            held_until: None,
         };
         Forecast {
             from: at("2026-03-01T00:00:00Z"),
@@ -196,6 +211,20 @@ delta/dataplane: held: audit; the window ends 2028-01-01 00:00; `rekeyd unhold d
     }
 
     #[test]
+    fn what_keeps_one_waiting_is_named() {
+        let mut coming = sample().coming.remove(0);
+        coming.held_until = Some(at("2026-03-05T10:00:00Z"));
+        assert_eq!(note(&coming), "under way, held until 2026-03-05 10:00");
+        coming.under_way = false;
+        coming.ends_at = None;
+        coming.waited_for = Some("share".to_owned());
+        coming.goes_before = "beta/dataplane".parse().ok();
+        let expected =
+            "held until 2026-03-05 10:00, waits for the gate `share`: `beta/dataplane` goes before";
+        assert_eq!(note(&coming), expected);
+    }
+
+    #[test]
     fn a_person_is_needed_where_a_window_runs_out() {
         let mut forecast = sample();
         assert!(needs_person(&forecast), "gamma is late");
@@ -215,6 +244,8 @@ delta/dataplane: held: audit; the window ends 2028-01-01 00:00; `rekeyd unhold d
             uids,
             ["acme-dataplane-g3@rekeyd", "beta-dataplane-g3@rekeyd", "gamma-dataplane-g3@rekeyd"]
         );
+        assert_eq!(read.property_value("PRODID"), Some(PRODUCT));
+        assert_eq!(written.matches("PRODID:").count(), 1);
         assert!(written.contains("DTSTART:20260301T100000Z") && written.contains("DTSTAMP:20260301T000000Z"));
     }
 }

@@ -24,6 +24,7 @@ mod show;
 mod tell;
 mod template;
 mod watch;
+mod whose;
 
 #[cfg(test)]
 mod examples_tests;
@@ -289,7 +290,7 @@ fn remember(command: &Command, matches: &clap::ArgMatches) {
     let is_said = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
     let config = is_said("config").then_some(command.common.config.as_path());
     let socket = command.common.socket.as_deref().filter(|_| is_said("socket"));
-    out::remember(config, socket);
+    out::remember(config, socket, &command.common);
 }
 
 async fn dispatch(command: Command) -> Exit {

@@ -8,6 +8,7 @@ use clap_mangen::Man;
 
 use super::{Command, Common, Exit, fail};
 use crate::config::{manual, schema};
+use crate::domain::spelling;
 
 /// `completions`.
 #[derive(Debug, Args)]
@@ -73,14 +74,14 @@ pub(super) fn man(common: &Common, asked: &Manual) -> Exit {
                 Exit::Failed,
                 &format!(
                     "`{name}` cannot be written below `{}` ({problem}): the pages before it are there; \
-                     name a folder that you may write to with `rekeyd man --dir`",
+                     name a folder that you may write to with `rekeyd man --dir DIR`",
                     dir.display()
                 ),
             );
         }
     }
     if !common.quiet {
-        println!("{} pages below `{}`", pages.len(), dir.display());
+        println!("{} below `{}`", spelling::many(pages.len(), "page", "pages"), dir.display());
     }
     Exit::Done
 }

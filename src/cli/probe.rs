@@ -81,7 +81,9 @@ fn text(probed: &[Probing]) -> String {
     for credential in probed {
         let name = credential.credential.to_string();
         if credential.keys.is_empty() {
-            let why = "the keys in use are not recognised yet".to_owned();
+            let why = format!(
+                "the keys in use are not recognised yet: `rekeyd explain {name}` says what is missing"
+            );
             rows.push(vec![name, String::new(), String::new(), String::new(), why]);
             continue;
         }
@@ -136,7 +138,7 @@ acme/dataplane  ciapi  a-ciapi  in use  yes, and it reads
 acme/dataplane  cirt   a-cirt   in use  yes
 acme/dataplane  ciapi  a-ciapi          no: 401
 acme/dataplane  cirt   a-cirt   in use  unknown: no answer
-beta/dataplane                          the keys in use are not recognised yet
+beta/dataplane                          the keys in use are not recognised yet: `rekeyd explain beta/dataplane` says what is missing
 ";
         assert_eq!(text(&probed), expected);
         assert_eq!(exit(&probed), Exit::Failed);

@@ -4,13 +4,14 @@ use clap::Args;
 
 use super::ask::{follow, say};
 use super::client::Daemon;
-use super::{Common, Exit, confirm, fail, rules, show};
+use super::{Common, Exit, confirm, fail, rules};
 use crate::clock::{Clock, SystemClock};
 use crate::daemon::protocol::{Done, RotateRequest, RotateScope, WishRequest};
 use crate::daemon::report::Status;
 use crate::domain::event::{Trigger, Wish};
 use crate::domain::fleet::Pass;
 use crate::domain::names::CredentialId;
+use crate::domain::spelling;
 
 /// `rotate`.
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ async fn agreed(daemon: &Daemon) -> Result<(), Exit> {
         return Err(fail(Exit::Usage, text));
     }
     let status = daemon.get::<Status>("/v1/status").await?;
-    let many = show::many(status.credentials.len(), "credential", "credentials");
+    let many = spelling::many(status.credentials.len(), "credential", "credentials");
     if confirm::asked(
         &format!("{many} will be asked to rotate, whatever the age of the keys; type yes: "),
         &["yes"],
@@ -116,7 +117,7 @@ async fn withdraw_all(common: &Common, daemon: &Daemon, reason: &str) -> Exit {
     for why in &refused {
         eprintln!("rekeyd: not withdrawn: {why}");
     }
-    let rotations = show::many(withdrawn, "rotation that was", "rotations that were");
+    let rotations = spelling::many(withdrawn, "rotation that was", "rotations that were");
     let text = match withdrawn {
         0 => "no rotation that was asked for waits to begin, so there is nothing to withdraw".to_owned(),
         1 => format!("{rotations} asked for is withdrawn; {DUE_ALL_THE_SAME}"),
@@ -160,7 +161,7 @@ fn tell_many(common: &Common, done: &Done, scope: RotateScope, pass: Pass) {
     }
     let woken = scope == RotateScope::Due && pass == Pass::default();
     let what = if woken { "woken, and what is due rotates" } else { "asked to rotate" };
-    let credentials = show::many(done.credentials, "credential is", "credentials are");
+    let credentials = spelling::many(done.credentials, "credential is", "credentials are");
     println!("{credentials} {what}; `rekeyd status` shows more");
     if done.emergency.is_some() && !pass.fuse {
         println!("the fuse limits how many begin in 24 hours; `--i-mean-it` passes it");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::show;
-use crate::daemon::fleet_status::{EmergencyStatus, FleetStatus};
-use crate::domain::fleet::begun;
+use crate::daemon::fleet_status::{EmergencyStatus, FleetStatus, SilentStatus};
+use crate::domain::fleet::{begun, most_at_once};
 use crate::domain::names::CredentialId;
+use crate::domain::spelling;
 use crate::domain::{Timestamp, between};
 
 /// More names than this are a list for `--json`.
@@ -40,8 +41,7 @@ pub(super) fn rules(fleet: &FleetStatus, now: Timestamp) -> String {
         .map_or_else(String::new, |at| format!("; it lets the next begin {}", show::time(at)));
     lines.push(("fuse", format!("{}{opens}", begun(fleet.fuse_used, fleet.fuse_limit))));
     let (under_way, most) = (fleet.under_way, fleet.at_once);
-    let at_once =
-        format!("at most {most} rotations go at once until they are proven; {}", on_their_way(under_way));
+    let at_once = format!("{}; {}", most_at_once(most), on_their_way(under_way));
     lines.push(("at once", at_once));
     lines.extend(unfinished(fleet));
     if !fleet.waiting.is_empty() {
@@ -102,11 +102,31 @@ fn waiting(fleet: &FleetStatus) -> String {
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let (all, due) = (fleet.waiting.len(), fleet.waiting_due);
     let which = match all.saturating_sub(due) {
+        0 if all == 1 => "that is due".to_owned(),
         0 => "that are due".to_owned(),
         asked if due == 0 => format!("that {} asked for", if asked == 1 { "was" } else { "were" }),
         asked => format!("that wait, {due} due and {asked} asked for"),
     };
     format!("{all} {which}: {}{more}", names.join(", "))
+}
+
+/// Who does not answer, a line each; nothing where everybody does.
+pub(super) fn silent(fleet: &FleetStatus) -> String {
+    let lines: Vec<_> =
+        fleet.silent.iter().take(NAMES).map(|silent| ("no answer", no_answer(silent))).collect();
+    if lines.is_empty() { String::new() } else { show::facts(&lines) }
+}
+
+/// Who does not answer, and what that means.
+fn no_answer(silent: &SilentStatus) -> String {
+    format!(
+        "`{}` since {}, called last {}: {}; nothing begins or goes on that needs it, and it is tried again by itself: `rekeyd diagnose` \
+         says whether the network is the cause",
+        silent.host,
+        show::time(silent.since),
+        show::time(silent.last_at),
+        silent.cause
+    )
 }
 
 /// Who is due and rests, since the last rotation turned back.
@@ -120,8 +140,8 @@ fn resting(all: &[CredentialId]) -> String {
 /// How an emergency stands.
 pub(super) fn emergency(emergency: &EmergencyStatus, now: Timestamp) -> String {
     format!(
-        "{} rotations are still to be proven, the last in about {} ({}), as far as can be said",
-        emergency.remaining,
+        "{} still to be proven, the last in about {} ({}), as far as can be said",
+        spelling::many(emergency.remaining, "rotation is", "rotations are"),
         about(between(now, emergency.ends_at)),
         show::time(emergency.ends_at)
     )
@@ -168,6 +188,7 @@ mod tests {
             emergency: None,
             resting: Vec::new(),
             failed: Vec::new(),
+            silent: Vec::new(),
             unfinished: vec![UnfinishedStatus {
                 credential: "c/dataplane".parse().unwrap(),
                 stands: "soaks until 2026-03-02 08:00 UTC and is held until somebody lifts it (audit)"
@@ -187,6 +208,20 @@ on its way  `c/dataplane` soaks until 2026-03-02 08:00 UTC and is held until som
 waiting     2 that are due: `a/dataplane`, `b/dataplane`
 ";
         assert_eq!(rules(&fleet(), at("2026-03-01T10:00:00Z")), expected);
+    }
+
+    #[test]
+    fn who_does_not_answer_is_named() {
+        let silent = SilentStatus {
+            host: "api.example".to_owned(),
+            since: at("2026-03-01T09:00:00Z"),
+            last_at: at("2026-03-01T09:30:00Z"),
+            cause: "connection refused".to_owned(),
+        };
+        let told = super::silent(&FleetStatus { silent: vec![silent], ..fleet() });
+        let expected = "no answer  `api.example` since 2026-03-01 09:00:00, called last 2026-03-01 09:30:00: connection refused; ";
+        assert!(told.starts_with(expected), "{told}");
+        assert_eq!(super::silent(&fleet()), "");
     }
 
     #[test]

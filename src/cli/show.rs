@@ -1,6 +1,5 @@
 //! How things look on a terminal.
 
-use std::fmt::Display;
 use std::io::IsTerminal as _;
 
 use crate::daemon::gates::GateStatus;
@@ -10,12 +9,6 @@ use crate::domain::Timestamp;
 /// An instant, UTC, to the second.
 pub(super) fn time(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// So many of a thing.
-pub(super) fn many<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, more: &str) -> String {
-    let thing = if count == N::from(1) { one } else { more };
-    format!("{count} {thing}")
 }
 
 fn day(at: Option<Timestamp>) -> String {
@@ -59,7 +52,7 @@ pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
     let rows: Vec<Vec<String>> = credentials
         .iter()
         .map(|status| {
-            let mut what = status.reason.clone().unwrap_or_default();
+            let mut what = status.reason.clone().or_else(|| unseen(status)).unwrap_or_default();
             if status.goes_back {
                 what = format!("back to the old keys: {what}");
             }
@@ -80,6 +73,12 @@ pub(super) fn fleet(credentials: &[&CredentialStatus]) -> String {
         })
         .collect();
     table(&["CREDENTIAL", "PHASE", "DUE", "ENDS", "EVIDENCE", "NOW"], &rows)
+}
+
+/// What to do about one that nobody has looked at yet.
+fn unseen(status: &CredentialStatus) -> Option<String> {
+    let is_unseen = status.phase == "unknown" && status.reason.is_none();
+    is_unseen.then(|| format!("not looked at yet: `rekeyd explain {}` looks now", status.credential))
 }
 
 /// The hold that is in force, and its end.
@@ -111,7 +110,7 @@ pub(super) fn credential(status: &CredentialStatus) -> String {
     add("consumer", status.consumer.clone());
     add("rotation", status.rotation.clone());
     add("asked for", status.asked.clone());
-    add("now", status.reason.clone());
+    add("now", status.reason.clone().or_else(|| unseen(status)));
     add("held", held(status));
     add("first cause", status.cause.clone());
     add("last success", status.last_success_at.map(time));

@@ -8,7 +8,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::load;
 use crate::daemon::report::{PlanStatus, Status};
 use crate::daemon::{assembly, protocol};
+use crate::domain::Timestamp;
 use crate::domain::names::CredentialId;
+use crate::domain::plan::rotation_due;
+use crate::domain::policy::Policy;
+use crate::domain::record::Record;
 use crate::domain::spelling;
 use crate::domain::stage::Stage;
 use crate::domain::story::Teller;
@@ -67,6 +71,10 @@ pub(super) async fn status(common: &Common, which: &Which) -> Exit {
         match status.credentials.as_slice() {
             [only] => print!("{}", show::credential(only)),
             many => print!("{}", show::fleet(&many.iter().collect::<Vec<_>>())),
+        }
+        let silent = rules::silent(&status.fleet);
+        if !silent.is_empty() {
+            print!("\n{silent}");
         }
         if whole || status.fleet.halt.is_some() {
             print!("\n{}", rules::rules(&status.fleet, status.at));
@@ -264,11 +272,8 @@ pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
         return untold(&format!("nothing is known of `{id}` yet: the daemon has not recognised its keys"));
     };
     let now = SystemClock::new().now();
-    let due = match (&record.stage, crate::domain::plan::rotation_due(&view.policy, record.stage.in_use())) {
-        (Stage::Settled { .. }, Ok(Some(due))) => now >= due || record.asked.is_some(),
-        // A rotation under way needs the daemon to go on.
-        (Stage::Settled { .. }, _) => return untold(&format!("the age of `{id}` is not known")),
-        _ => true,
+    let Some(due) = is_needed(&view.policy, record, now) else {
+        return untold(&format!("the age of `{id}` is not known"));
     };
     if common.json {
         println!("{}", serde_json::json!({ "credential": id.to_string(), "needs_rotation": due }));
@@ -276,6 +281,19 @@ pub(super) async fn needs_rotation(common: &Common, needs: &Needs) -> Exit {
         println!("{}", if due { "yes" } else { "no" });
     }
     if due { Exit::Done } else { Exit::Failed }
+}
+
+/// Whether a rotation is due, or goes on until the consumer works with fresh keys. While old keys are retired, the ones in use
+/// tell. `None` where their age is not known.
+fn is_needed(policy: &Policy, record: &Record, now: Timestamp) -> Option<bool> {
+    if !matches!(record.stage, Stage::Settled { .. } | Stage::Retiring { .. }) {
+        return Some(true);
+    }
+    match rotation_due(policy, record.stage.in_use()) {
+        _ if record.asked.is_some() => Some(true),
+        Ok(Some(due)) => Some(now >= due),
+        _ => None,
+    }
 }
 
 pub(super) async fn audit(common: &Common, Audit::Verify: &Audit) -> Exit {
@@ -286,7 +304,7 @@ pub(super) async fn audit(common: &Common, Audit::Verify: &Audit) -> Exit {
             } else if !common.quiet {
                 let text = match entries {
                     0 => "the journal is empty: there is nothing to verify yet; the daemon writes it, `rekeyd run`".to_owned(),
-                    many => format!("the hash chain is whole: {}", show::many(many, "entry", "entries")),
+                    many => format!("the hash chain is whole: {}", spelling::many(many, "entry", "entries")),
                 };
                 println!("{text}");
             }

@@ -13,10 +13,10 @@ use super::problem::{Problem, Site, lasting};
 use super::reader::Section;
 use super::schedule::{Schedule, reference};
 use super::tenant::Tenant;
-use crate::domain::between;
 use crate::domain::fleet::FUSE_SPAN;
 use crate::domain::names::{CredentialName, RESERVED_TENANT};
 use crate::domain::window::Window;
+use crate::domain::{between, spelling};
 
 /// The slowest rung of the backoff ladder: a rotation may wait this long for its next attempt.
 const SLOWEST_RETRY: Duration = Duration::from_hours(6);
@@ -266,7 +266,9 @@ pub(super) fn fuse(daemon: &Daemon, tenants: &[Tenant], site: &Site, problems: &
     let needed = FUSE_SPAN.saturating_mul(days);
     if needed > lead {
         let found = format!(
-            "the fuse lets {limit} rotations begin in a day, so {many} credentials of one age take {}",
+            "the fuse lets {} begin in a day, so {} of one age take {}",
+            spelling::many(limit, "rotation", "rotations"),
+            spelling::many(many, "credential", "credentials"),
             lasting(needed)
         );
         let problem = Problem::warning(site, "fleet.fuse-rotations", found);

@@ -196,13 +196,17 @@ async fn wish(
     if matches!(wish, Wish::Rotate { .. }) {
         daemon.metrics.triggered(Trigger::Command);
     }
-    let rotates = matches!(wish, Wish::Rotate { .. });
+    let (rotates, asked_at) = (matches!(wish, Wish::Rotate { .. }), daemon.clock.now());
     let before = daemon.engine.view(&credential);
     let notes = before.map(|view| consequences(&view, &wish, daemon.clock.now())).unwrap_or_default();
     if let Err(error) = daemon.engine.wish(&credential, wish).await {
         return answer(&daemon, Err(error)).await;
     }
     let waits = if rotates { daemon.engine.barriers(&credential) } else { Vec::new() };
+    let mut notes = notes;
+    if rotates && waits.is_empty() {
+        notes.extend(daemon.unseen_since(&credential, asked_at).await);
+    }
     let waits = waits.iter().map(|gate| GateStatus::of(gate, &credential)).collect();
     Json(Done { waits, notes, ..Done::with(1) }).into_response()
 }
@@ -260,7 +264,7 @@ async fn rotate(
 async fn reload(State(daemon): State<Arc<Daemon>>, ConnectInfo(peer): ConnectInfo<Peer>) -> Response {
     info!(user = peer.user, "a command asks to reload");
     match daemon.reload().await {
-        Ok(()) => Json(Done::with(daemon.engine.views().len())).into_response(),
+        Ok(notes) => Json(Done { notes, ..Done::with(daemon.engine.views().len()) }).into_response(),
         Err(problems) => {
             let text = format!(
                 "{problems}\nnothing has changed: the daemon goes on with what it had; mend what is named above, then `rekeyd reload`"

@@ -18,7 +18,7 @@ use crate::disk;
 use crate::domain::coverage::{Coverage, Tally, coverage};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::notice::{self, Notice};
-use crate::domain::{Timestamp, after, before};
+use crate::domain::{Timestamp, after, before, spelling};
 use crate::http::Http;
 
 /// No look takes longer.
@@ -219,8 +219,8 @@ impl Daemon {
                 let again = if failed_before { " again" } else { "" };
                 info!(
                     event = "discovered",
-                    "cis `{name}` is seen{again}: {} subaccounts, {} of them with no tenant here, {} unknown",
-                    tally.subaccounts,
+                    "cis `{name}` is seen{again}: {}, {} with no tenant here, {} unknown",
+                    spelling::many(tally.subaccounts, "subaccount", "subaccounts"),
                     tally.uncovered,
                     tally.unknown
                 );

@@ -49,9 +49,25 @@ pub struct FleetStatus {
     /// Rotations that failed and count towards a halt, the last one first.
     #[serde(default)]
     pub failed: Vec<FailedStatus>,
+    /// Who did not answer the last call, by host.
+    #[serde(default)]
+    pub silent: Vec<SilentStatus>,
     /// Rotations that are not proven and soaked yet, those first that only a person lets go on.
     #[serde(default)]
     pub unfinished: Vec<UnfinishedStatus>,
+}
+
+/// A host that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentStatus {
+    /// The host.
+    pub host: String,
+    /// The first call since its last answer.
+    pub since: Timestamp,
+    /// The last call.
+    pub last_at: Timestamp,
+    /// What came of the last call.
+    pub cause: String,
 }
 
 /// A rotation that others wait for.
@@ -143,6 +159,7 @@ impl FleetStatus {
             resting: engine.resting(),
             emergency: engine.emergency().map(EmergencyStatus::from),
             failed: FailedStatus::all(&view.fleet),
+            silent: Vec::new(),
         }
     }
 }

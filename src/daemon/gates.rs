@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Timestamp;
 use crate::domain::names::CredentialId;
 use crate::domain::proof::Gate;
+use crate::domain::record::Record;
 
 /// One gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,17 @@ impl GateStatus {
             opens_at: gate.opens_at,
             opens_with: opener(gate.name, credential).filter(|_| !gate.open),
         }
+    }
+
+    /// The gates before `credential`, of which the journal says `record`. A hold ends when its person said, whatever it keeps
+    /// waiting.
+    pub fn all(gates: &[Gate], credential: &CredentialId, record: Option<&Record>) -> Vec<Self> {
+        let mut all: Vec<Self> = gates.iter().map(|gate| Self::of(gate, credential)).collect();
+        let until = record.and_then(|record| record.hold.as_ref()?.until);
+        for gate in all.iter_mut().filter(|gate| gate.name == "hold" && !gate.open) {
+            gate.opens_at = until;
+        }
+        all
     }
 
     /// Whether it is a gate of the whole fleet.

@@ -22,6 +22,7 @@ mod reload;
 pub mod report;
 mod sections;
 mod showing;
+mod silent;
 mod sinks;
 mod steps;
 mod summary;
@@ -41,10 +42,11 @@ use tracing::{info, warn};
 use crate::clock::{Clock, SystemClock};
 use crate::config::daemon::Usr1;
 use crate::config::environment::Environment;
+use crate::config::problem::Problem;
 use crate::config::{Config, Loaded};
 use crate::domain::event::Trigger;
 use crate::domain::fleet::Pass;
-use crate::domain::{Timestamp, between};
+use crate::domain::{Timestamp, between, spelling};
 use crate::engine::{Engine, Settings};
 use crate::http::Http;
 use crate::logging::Filter;
@@ -110,6 +112,7 @@ pub struct Daemon {
     last_turn: AtomicU64,
     stopping: AtomicBool,
     reload_refused: AtomicBool,
+    warnings: Mutex<Vec<Problem>>,
     discoveries: discovery::Discoveries,
 }
 
@@ -127,7 +130,7 @@ pub async fn run(options: Options, loaded: Loaded, signals: Signals) -> Result<E
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    let daemon = raise(options, loaded.config, metrics, filter, Arc::clone(&clock)).await?;
+    let daemon = raise(options, loaded, metrics, filter, Arc::clone(&clock)).await?;
     let end = if daemon.options.once {
         Ok(once::round(&daemon, signals).await)
     } else {
@@ -161,7 +164,7 @@ async fn stay(daemon: &Arc<Daemon>, signals: Signals) -> Result<End, Fatal> {
 /// Journal, adapters and engine.
 async fn raise(
     options: Options,
-    config: Config,
+    Loaded { config, warnings }: Loaded,
     metrics: Arc<Metrics>,
     filter: Filter,
     clock: Arc<dyn Clock>,
@@ -213,6 +216,7 @@ async fn raise(
         last_turn: AtomicU64::new(0),
         stopping: AtomicBool::new(false),
         reload_refused: AtomicBool::new(false),
+        warnings: Mutex::new(warnings),
         discoveries: discovery::Discoveries::default(),
         clock,
     };
@@ -290,13 +294,15 @@ impl Daemon {
         match usage {
             Usr1::Due => {
                 let woken = self.engine.push();
-                info!("SIGUSR1: {} credentials are looked at now, and what is due is rotated", woken.walkers);
+                let many = spelling::many(woken.walkers, "credential is", "credentials are");
+                info!("SIGUSR1: {many} looked at now, and what is due is rotated");
             }
             Usr1::All => {
                 let engine = Arc::clone(&self.engine);
                 tokio::spawn(async move {
                     let taken = engine.wish_all(false, Trigger::Signal, "SIGUSR1", Pass::default()).await;
-                    info!("SIGUSR1: {} credentials are asked to rotate", taken.asked);
+                    let many = spelling::many(taken.asked, "credential is", "credentials are");
+                    info!("SIGUSR1: {many} asked to rotate");
                 });
             }
             Usr1::Ignore => info!("SIGUSR1 is ignored, as configured"),

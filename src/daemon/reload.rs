@@ -1,5 +1,7 @@
 //! Reloading: all of it or nothing.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use tracing::{error, info, warn};
@@ -8,6 +10,7 @@ use super::{Daemon, assembly, environment, notify};
 use crate::config;
 use crate::config::load::load;
 use crate::config::problem::{Problem, Severity, warnings_counted};
+use crate::domain::spelling;
 use crate::domain::stage::Phase;
 
 /// Says READY when it goes, on every way out of a reload: systemd waits for it, also when who asked has hung up.
@@ -26,9 +29,27 @@ fn in_words(problems: &[Problem]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The warnings that were not there before, and how many stay. A line more or less above makes none of them new.
+fn news(before: &[Problem], now: &[Problem]) -> Vec<String> {
+    let place = |problem: &Problem| {
+        let file = problem.site.file().map(Path::to_path_buf);
+        (file, problem.key.clone(), problem.found.clone())
+    };
+    let known: BTreeSet<_> = before.iter().map(place).collect();
+    let (old, new): (Vec<&Problem>, Vec<&Problem>) =
+        now.iter().partition(|problem| known.contains(&place(problem)));
+    let mut notes: Vec<String> = new.iter().map(ToString::to_string).collect();
+    if !old.is_empty() {
+        let stay = spelling::many(old.len(), "warning stays", "warnings stay");
+        notes.push(format!("{stay} as before: `rekeyd check-config`"));
+    }
+    notes
+}
+
 impl Daemon {
-    /// Reads the configuration again. A bad one changes nothing; `Err` holds every problem.
-    pub async fn reload(&self) -> Result<(), String> {
+    /// Reads the configuration again, and answers what is odd about it that was not before. A bad one changes nothing; `Err` holds
+    /// every problem.
+    pub async fn reload(&self) -> Result<Vec<String>, String> {
         let _one_at_a_time = self.reloading.lock().await;
         notify::reloading();
         let _answer = Answer(self);
@@ -44,14 +65,11 @@ impl Daemon {
         result
     }
 
-    async fn reload_now(&self) -> Result<(), String> {
+    async fn reload_now(&self) -> Result<Vec<String>, String> {
         let path = self.options.config.clone();
         let loading = tokio::task::spawn_blocking(move || load(&path, &environment()));
         let loaded =
             loading.await.map_err(|problem| problem.to_string())?.map_err(|problems| in_words(&problems))?;
-        for warning in &loaded.warnings {
-            warn!("{warning}");
-        }
         let kept = assembly::credentials(&loaded.config);
         for view in self.engine.views() {
             let rotating = view.record.as_ref().is_some_and(|record| record.stage.phase() != Phase::Settled);
@@ -84,7 +102,13 @@ impl Daemon {
         let difference = assembly::in_words(&config::difference(&old, &new));
         self.engine.wake_refused(&config::other_logins(&old, &new));
         info!(event = "reloaded", "the configuration is reloaded: {difference}");
-        Ok(())
+        let mut warnings = self.warnings.lock().expect("no holder of the lock panics");
+        let notes = news(&warnings, &loaded.warnings);
+        for note in &notes {
+            warn!("{note}");
+        }
+        *warnings = loaded.warnings;
+        Ok(notes)
     }
 }
 
@@ -92,6 +116,23 @@ impl Daemon {
 mod tests {
     use super::*;
     use crate::config::problem::Site;
+
+    #[test]
+    fn a_warning_is_told_once() {
+        let warning = |line, found: &str| {
+            let site = Site::Spot { file: Path::new("a.toml").into(), line, column: 1 };
+            Problem::warning(&site, "lead", found)
+        };
+        let before = [warning(3, "odd")];
+        assert_eq!(news(&[], &before), ["a.toml:3:1: warning: odd"]);
+        let stays = "1 warning stays as before: `rekeyd check-config`";
+        assert_eq!(news(&before, &[warning(9, "odd")]), [stays], "it has only moved");
+        assert_eq!(
+            news(&before, &[warning(3, "odd"), warning(4, "odder")]),
+            ["a.toml:4:1: warning: odder", stays]
+        );
+        assert!(news(&before, &[]).is_empty());
+    }
 
     #[test]
     fn an_error_is_not_buried_among_warnings() {

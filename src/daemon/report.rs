@@ -327,7 +327,7 @@ impl PlanStatus {
                 NextLook::At(at) => Some(at),
                 NextLook::Schedule => peek.tick,
             },
-            gates: peek.gates.iter().map(|gate| GateStatus::of(gate, credential)).collect(),
+            gates: GateStatus::all(&peek.gates, credential, peek.record.as_ref()),
             unseen: unseen
                 .into_iter()
                 .filter_map(|(what, failure)| failure.map(|failure| format!("{what}: {failure}")))

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::Daemon;
 use super::report::CredentialStatus;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, spelling};
 
 impl Daemon {
     /// One line on the whole fleet.
@@ -25,8 +25,9 @@ impl Daemon {
         };
         let next = next(&statuses);
         format!(
-            "{refused}{halted}{} credentials, {rotating} rotating, {person} need a person; next: {next}",
-            statuses.len()
+            "{refused}{halted}{}, {rotating} rotating, {} a person; next: {next}",
+            spelling::many(statuses.len(), "credential", "credentials"),
+            spelling::many(person, "needs", "need")
         )
     }
 
@@ -98,12 +99,15 @@ fn day(since: Timestamp, statuses: &[CredentialStatus]) -> Day {
     let done = if ended + under_way == 0 {
         "nothing was to be done".to_owned()
     } else {
-        format!("{ended} rotations ended and {under_way} are under way")
+        let ended = spelling::many(ended, "rotation", "rotations");
+        format!("{ended} ended and {} under way", spelling::many(under_way, "is", "are"))
     };
     let credentials = statuses.len();
     let mut text = format!(
-        "{done} since {}: {looked} of {credentials} credentials were seen whole, {person} need a person; next: {}",
+        "{done} since {}: {looked} of {} seen whole, {} a person; next: {}",
         since.format("%Y-%m-%d %H:%M UTC"),
+        spelling::many(credentials, "credential was", "credentials were"),
+        spelling::many(person, "needs", "need"),
         next(statuses)
     );
     if let Some(unseen) = statuses.iter().find(|status| !is_since(status.checked_at)) {
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(days, ["2026-01-02 00:00:00 UTC", "2026-01-03 00:00:00 UTC", "2026-01-04 00:00:00 UTC"]);
         assert_eq!(
             told[1].1.text,
-            "nothing was to be done since 2026-01-02 00:00 UTC: 1 of 1 credentials were seen whole, 0 need a person; \
+            "nothing was to be done since 2026-01-02 00:00 UTC: 1 of 1 credential was seen whole, 0 need a person; \
              next: `acme/dataplane` due 2026-08-01 12:00 UTC"
         );
         assert_eq!((told[1].1.looked, told[1].1.credentials), (1, 1));
@@ -169,7 +173,7 @@ mod tests {
         let day = digest.day_over(clock.now(), || vec![status("acme/dataplane", None), busy, over]).unwrap();
         assert_eq!(
             day.text,
-            "1 rotations ended and 1 are under way since 2026-01-01 00:00 UTC: 2 of 3 credentials were seen whole, 0 \
+            "1 rotation ended and 1 is under way since 2026-01-01 00:00 UTC: 2 of 3 credentials were seen whole, 0 \
              need a person; next: `acme/dataplane` due 2026-08-01 12:00 UTC; not seen: `acme/dataplane` at least, \
              `rekeyd explain acme/dataplane` says why"
         );

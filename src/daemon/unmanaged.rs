@@ -215,7 +215,9 @@ pub fn strays(views: &[View]) -> (Vec<Stray>, Vec<CredentialId>) {
 impl Daemon {
     /// How everybody stands.
     pub(super) fn status(&self) -> Status {
-        Status { cis: self.seen_accounts(), ..Status::of(&self.engine, self.clock.now()) }
+        let mut status = Status { cis: self.seen_accounts(), ..Status::of(&self.engine, self.clock.now()) };
+        self.tell_silence(&mut status);
+        status
     }
 
     /// The global accounts, as they were last seen.

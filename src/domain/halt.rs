@@ -251,6 +251,9 @@ impl fmt::Display for HaltReason {
             Self::AttemptsExhausted { step, cause } => {
                 write!(f, "`{step}` was refused too often; the first cause: {cause}")
             }
+            Self::CyclesExhausted { cycles: 1, cause } => {
+                write!(f, "a rotation turned back, and none may be tried again: {cause}")
+            }
             Self::CyclesExhausted { cycles, cause } => {
                 write!(f, "{cycles} rotations in a row turned back, the last because {cause}")
             }

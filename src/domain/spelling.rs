@@ -1,6 +1,14 @@
-//! What somebody most likely meant by a word that is none of the known ones.
+//! How words are spelled: so many of a thing, and what somebody most likely meant by a word that is none of the known ones.
+
+use std::fmt::Display;
 
 use super::names::CredentialId;
+
+/// So many of a thing.
+pub fn many<N: Copy + Display + PartialEq + From<u8>>(count: N, one: &str, more: &str) -> String {
+    let thing = if count == N::from(1) { one } else { more };
+    format!("{count} {thing}")
+}
 
 /// The one of `names` that `word` most likely meant.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

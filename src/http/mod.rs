@@ -13,6 +13,7 @@ pub mod otlp;
 pub mod redact;
 pub mod request;
 pub mod retry_after;
+pub mod silence;
 pub mod token;
 
 mod gate;
@@ -29,6 +30,7 @@ mod tests;
 mod throttle_tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ use self::gate::{Caller, Gate};
 use self::limiter::{Limiter, Rate};
 use self::login::Login;
 use self::request::{Auth, Reply, Request};
+use self::silence::{Silence, Silences};
 use self::token::Tokens;
 use crate::clock::Clock;
 use crate::domain::failure::Class;
@@ -58,6 +61,7 @@ pub struct Http {
     tokens: Tokens,
     gate: Gate,
     limiter: Limiter,
+    silences: Silences,
     rate: RwLock<Rate>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -73,7 +77,8 @@ impl Http {
         let rate = RwLock::new(Rate::hourly(settings.calls_per_hour, settings.burst));
         let clients = Clients::new(settings)?;
         let (tokens, gate, limiter) = (Tokens::default(), Gate::default(), Limiter::default());
-        Ok(Self { clients, tokens, gate, limiter, rate, metrics, clock })
+        let silences = Silences::default();
+        Ok(Self { clients, tokens, gate, limiter, silences, rate, metrics, clock })
     }
 
     /// Changes how fast a login may call a landscape, from the next call on.
@@ -113,6 +118,11 @@ impl Http {
     pub fn forget(&self) {
         self.tokens.forget(self.clock.monotonic());
         self.clients.forget();
+    }
+
+    /// Who does not answer just now, by host.
+    pub fn silent(&self) -> BTreeMap<String, Silence> {
+        self.silences.all()
     }
 
     /// The clock that the way out lives by.
@@ -159,6 +169,8 @@ impl Http {
         say(&span, &outcome);
         let took = now.saturating_sub(started);
         self.metrics.upstream(&request.to.landscape(), request.operation, took, class);
+        let failed = outcome.as_ref().err().map(|error| (error.class, error.cause.as_str()));
+        self.silences.note(request.to.host(), failed, self.clock.now());
         if let Err(error) = &outcome
             && error.class == Class::Throttled
         {

@@ -84,6 +84,8 @@ pub(super) fn coming(row: &Row, begins_at: Timestamp) -> Coming {
         over_at: begins_at + chrono::TimeDelta::days(3),
         ends_at: row.ends_at,
         waited_for: None,
+        goes_before: None,
+        held_until: None,
     }
 }
 

@@ -91,6 +91,8 @@ fn calendar(rows: &[Row]) -> Forecast {
             over_at: begins_at + TimeDelta::hours(97),
             ends_at: row.ends_at,
             waited_for: None,
+            goes_before: None,
+            held_until: None,
         });
     }
     coming.sort_by_key(|coming| coming.begins_at);

@@ -11,13 +11,15 @@ use std::time::Duration;
 use rekeyd::clock::{Clock as _, SystemClock};
 use rekeyd::config::environment::Environment;
 use rekeyd::config::load::load;
-use rekeyd::domain::event::{Event, Trigger};
+use rekeyd::domain::event::{Event, Trigger, Wish};
+use rekeyd::domain::evidence::{Baseline, Basis, Evidence, Grade};
 use rekeyd::domain::fleet::{FleetEvent, FleetHaltReason, Pass};
 use rekeyd::domain::halt::HaltReason;
 use rekeyd::domain::key::{Key, KeySet};
 use rekeyd::domain::names::{CredentialId, KeyId, KeyName, Role, RotationId};
+use rekeyd::domain::observation::Observation;
 use rekeyd::domain::policy::Pin;
-use rekeyd::domain::{Timestamp, before};
+use rekeyd::domain::{Timestamp, after, before};
 use rekeyd::journal::sqlite::SqliteJournal;
 use rekeyd::ports::{Draft, Journal as _};
 use tempfile::TempDir;
@@ -82,6 +84,7 @@ impl Ground {
             "a journal" => Self::known(),
             "a global account" => Self::looking(),
             "a daemon" => Self::known().running(),
+            "a journal of rotations under way" => Self::rotating(),
             "a journal of a tenant that was removed" => Self::known().without("acme"),
             "a daemon of which a tenant was removed" => Self::known().without("acme").running(),
             "a halted fleet" => Self::stopped(),
@@ -171,6 +174,21 @@ impl Ground {
                 Event::Fleet(FleetEvent::Halted(FleetHaltReason::CanaryFailed { credential: beta, cause })),
             ),
         ]);
+        runtime().block_on(ground.journal(drafts, now));
+        ground
+    }
+
+    /// A journal of `acme`, whose old keys go and which is held for some days, and of `beta`, which soaks.
+    fn rotating() -> Self {
+        let (ground, now, mut drafts) = Self::adopted();
+        let ids = [drafts[0].0.clone(), drafts[1].0.clone()];
+        for id in &ids {
+            drafts.push((CredentialId::fleet(), Event::Fleet(admitted(id))));
+            drafts.extend(proven(now).into_iter().map(|event| (id.clone(), event)));
+        }
+        let until = Some(after(now, Duration::from_hours(5 * 24)));
+        drafts.push((ids[0].clone(), Event::RetireBegun));
+        drafts.push((ids[0].clone(), Event::Wished(Wish::Hold { until, reason: "audit".to_owned() })));
         runtime().block_on(ground.journal(drafts, now));
         ground
     }
@@ -292,6 +310,26 @@ pub(crate) fn begun() -> Event {
         names: Role::PAIR.into_iter().map(|role| (role, name(role))).collect(),
         reason: "due".to_owned(),
     }
+}
+
+/// A rotation up to its proof.
+fn proven(now: Timestamp) -> Vec<Event> {
+    let key = |role: Role| Key {
+        id: KeyId(format!("fresh-{role}")),
+        name: KeyName(format!("rekeyd-{role}-g1-qvpngiwp6ax")),
+        created_at: Some(now),
+        expires_at: None,
+    };
+    let mut events = vec![begun()];
+    for role in Role::PAIR {
+        events.extend([Event::CreateSent { role }, Event::Made { role, key: key(role) }]);
+    }
+    events.extend(Role::PAIR.map(|role| Event::Tested { role, grade: Grade::Token }));
+    let evidence = Evidence::seen(Grade::Acted, Basis::Report, &Observation::nothing(now), now);
+    let baseline = Baseline::default();
+    let delivered = Event::Delivered { upstream_at: None };
+    events.extend([Event::Ready { baseline }, delivered, Event::Proven { evidence }]);
+    events
 }
 
 /// Dates and times as `[time]`: they differ, what stands around them does not.

@@ -5,6 +5,7 @@
 //! with the real binary; `UPDATE_GOLDEN=1` writes down what it says now.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod beside;
 mod broken;
 mod commands;
 mod following;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rekeyd::domain::event::{Event, Wish};
-use rekeyd::domain::fleet::{Fleet, FleetEvent, FleetHaltReason, Opening, Rules};
+use rekeyd::domain::event::{Entry, Event, Trigger, Wish};
+use rekeyd::domain::fleet::{Fleet, FleetEvent, FleetHaltReason, Opening, Pass, Rules};
 use rekeyd::domain::forecast::{Forecast, Member, forecast};
 use rekeyd::domain::names::CredentialId;
 use rekeyd::domain::policy::{Policy, Provision};
-use rekeyd::domain::record::Record;
+use rekeyd::domain::record::{Asked, Record};
 use rekeyd::domain::stage::Phase;
 use rekeyd::domain::{Timestamp, after, between};
 
@@ -122,8 +122,26 @@ fn who_does_not_rotate_is_named_with_what_to_do() {
     // A hold that ends is waited for.
     let mut holiday = settled(policy());
     let due = of_one(&holiday, 14).coming[0].begins_at;
-    holiday.wish(hold(Some(after(due, 10 * DAY)))).unwrap();
-    assert_eq!(of_one(&holiday, 14).coming[0].begins_at, after(due, 10 * DAY));
+    let until = Some(after(due, 10 * DAY));
+    holiday.wish(hold(until)).unwrap();
+    let told = of_one(&holiday, 14).coming[0].clone();
+    assert_eq!((Some(told.begins_at), told.held_until), (until, until));
+}
+
+#[test]
+fn a_hold_that_ends_keeps_the_old_keys_until_then() {
+    for stop in [Phase::Creating, Phase::Soaking, Phase::Retiring] {
+        let mut world = settled(policy());
+        assert!(walk(&mut world, 4000, |world, _| phase(world) == Some(stop)), "{stop}");
+        let free = of_one(&world, 10).coming[0].clone();
+        let until = after(world.now, 20 * DAY);
+        world.wish(Wish::Hold { until: Some(until), reason: "audit".to_owned() }).unwrap();
+        let told = of_one(&world, 10).coming[0].clone();
+        assert_eq!((free.held_until, told.held_until), (None, Some(until)), "{stop}");
+        assert!(told.retires_at == until || stop == Phase::Retiring, "{stop}: {told:?}");
+        let [_, _, over] = walked(&mut world);
+        assert!(told.over_at > until && is_near(told.over_at, over), "{stop}: {told:?} {over}");
+    }
 }
 
 /// As many credentials as that, of one age.
@@ -157,7 +175,55 @@ fn a_fleet_is_foretold_by_its_own_rules() {
     for pair in begins.windows(11) {
         assert!(pair[10] >= after(pair[0], DAY), "{begins:?}");
     }
-    assert!(told.coming[1].waited_for.is_some());
+    assert_eq!(told.coming[1].waited_for.as_deref(), Some("share"));
+    assert_eq!(told.coming[1].goes_before.as_ref(), Some(&told.coming[0].credential), "the canary is named");
+}
+
+#[test]
+fn who_waits_for_a_canary_that_is_held_waits_for_the_end_of_the_hold() {
+    let mut fleet = fleet_of(3);
+    let mut canary = settled(policy());
+    assert!(walk(&mut canary, 4000, |world, _| phase(world) == Some(Phase::Soaking)));
+    let (now, first) = (canary.now, fleet[0].0.credential.clone());
+    let hold = |until| Wish::Hold { until, reason: "audit".to_owned() };
+    let of_canary = canary.journal.iter().map(|entry| (first.clone(), entry.clone()));
+    let admitted = FleetEvent::Admitted {
+        credential: first.clone(),
+        pass: Pass::default(),
+        window_overridden: false,
+        release: Rules::default().release,
+    };
+    let mut entries: Vec<Entry> =
+        of_canary.map(|(credential, entry)| Entry { credential, ..entry }).collect();
+    let begun = entries.iter().position(|entry| entry.event.name() == "begun").unwrap();
+    let event = Event::Fleet(admitted);
+    let admitted = Entry { credential: CredentialId::fleet(), event, ..entries[begun].clone() };
+    entries.insert(begun, admitted);
+    let known = Fleet::fold(&entries);
+    let asked = Asked { trigger: Trigger::Command, reason: "now".to_owned(), pass: Pass::default() };
+    for (_, record) in &mut fleet[1..] {
+        record.asked = Some(asked.clone());
+    }
+    let mut tell = |until: Option<Timestamp>| {
+        canary.wish(hold(until)).unwrap();
+        fleet[0].1 = Record { credential: first.clone(), ..canary.record.clone().unwrap() };
+        let members: Vec<Member<'_>> =
+            fleet.iter().map(|(policy, record)| member(policy, Some(record))).collect();
+        forecast(&Rules::default(), &known, &members, now, after(now, 15 * DAY))
+    };
+    // Nobody hurries yet so long before the end of the window.
+    let until = after(now, 10 * DAY);
+    let told = tell(Some(until));
+    assert_eq!(told.coming[0].credential, first);
+    let next = &told.coming[1];
+    assert!(next.begins_at >= until, "{next:?}");
+    assert_eq!(next.goes_before.as_ref(), Some(&first), "{next:?}");
+    // One that nobody ends keeps everybody waiting, who are told whom they wait for.
+    let told = tell(None);
+    assert!(told.coming.is_empty(), "{:?}", told.coming);
+    let why: Vec<&str> = told.stopped.iter().map(|stopped| stopped.why.as_str()).collect();
+    let waits = format!("due, and the gate `share` stays closed until then: `{first}` goes before");
+    assert_eq!(why, ["held: audit", &waits, &waits]);
 }
 
 #[test]

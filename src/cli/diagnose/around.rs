@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Finding, Verdict};
 use crate::config::Config;
+use crate::domain::spelling;
 use crate::http::address::Address;
 
 /// How long anything here may take.
@@ -90,7 +91,8 @@ fn unit(said: &str) -> Finding {
             .advice("docs/how-to/install.md installs it");
     }
     let (active, sub, result) = (of("ActiveState"), of("SubState"), of("Result"));
-    let seen = format!("{active} ({sub}), {}, {} restarts", of("UnitFileState"), of("NRestarts"));
+    let restarts = spelling::many(of("NRestarts").parse::<u64>().unwrap_or(0), "restart", "restarts");
+    let seen = format!("{active} ({sub}), {}, {restarts}", of("UnitFileState"));
     if active != "active" {
         let advice = "`systemctl status rekeyd` and `journalctl -u rekeyd` say why; exit code 78 is the configuration, 3 \
                       a person";
@@ -133,6 +135,7 @@ mod tests {
         check(&said("active", "enabled", "0"), Verdict::Ok, "active (running), enabled, 0 restarts");
         check(&said("active", "disabled", "0"), Verdict::Warning, "active (running), disabled, 0 restarts");
         check(&said("active", "enabled", "3"), Verdict::Warning, "active (running), enabled, 3 restarts");
+        check(&said("active", "enabled", "1"), Verdict::Warning, "active (running), enabled, 1 restart");
         check(
             &said("failed", "enabled", "0"),
             Verdict::Fault,

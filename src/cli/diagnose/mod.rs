@@ -3,7 +3,9 @@
 mod around;
 mod inside;
 
+use super::client::Daemon;
 use super::{Common, Exit, show};
+use crate::config::load::load_daemon;
 
 /// How one thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -50,10 +52,18 @@ impl Finding {
 pub(super) async fn diagnose(common: &Common) -> Exit {
     let mut findings = Vec::new();
     let config = inside::configuration(common, &mut findings);
+    // What is wrong with a tenant keeps nobody from looking at the rest.
+    let rest = config.is_none().then(|| load_daemon(&common.config, &crate::daemon::environment()).ok());
+    if let Some(daemon) =
+        config.as_ref().map(|config| &config.daemon).or(rest.as_ref().and_then(Option::as_ref))
+    {
+        inside::state(daemon, &mut findings);
+        inside::journal(daemon, &mut findings).await;
+    }
+    if Daemon::is_known(common) {
+        findings.extend(inside::daemon(common, config.is_some()).await);
+    }
     if let Some(config) = &config {
-        inside::state(config, &mut findings);
-        inside::journal(config, &mut findings).await;
-        inside::daemon(common, &mut findings).await;
         around::reachable(config, &mut findings).await;
     }
     around::clock(&mut findings).await;

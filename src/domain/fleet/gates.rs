@@ -215,18 +215,26 @@ pub fn begun(used: usize, limit: usize) -> String {
             "{used} rotations have begun in 24 hours, more than the {limit} that may: the others passed the fuse"
         );
     }
-    format!("{used} of the {limit} rotations that may begin in 24 hours have begun")
+    match (limit, used) {
+        (1, 0) => "the one rotation that may begin in 24 hours has not begun".to_owned(),
+        (1, _) => "the one rotation that may begin in 24 hours has begun".to_owned(),
+        _ => format!("{used} of the {limit} rotations that may begin in 24 hours have begun"),
+    }
+}
+
+/// How many rotations may be under way at once.
+pub fn most_at_once(limit: usize) -> String {
+    match limit {
+        1 => "one rotation goes at a time until it is proven".to_owned(),
+        limit => format!("at most {limit} rotations go at once until they are proven"),
+    }
 }
 
 fn at_once(rules: &Rules, fleet: &Fleet, candidate: &Candidate<'_>, now: Timestamp) -> Gate {
     let under_way = fleet.attempts.values().filter(|attempt| attempt.is_under_way(now)).count();
     let room = rules.rotations_at_once.saturating_sub(under_way);
-    let why = format!(
-        "at most {} rotations go at once until they are proven{}; {}",
-        rules.rotations_at_once,
-        behind(candidate.ahead),
-        on_their_way(under_way)
-    );
+    let rule = most_at_once(rules.rotations_at_once);
+    let why = format!("{rule}{}; {}", behind(candidate.ahead), on_their_way(under_way));
     gate("at once", candidate.ahead < room, why, None)
 }
 

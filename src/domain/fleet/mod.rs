@@ -24,7 +24,7 @@ use super::Timestamp;
 use super::event::Event;
 use super::names::CredentialId;
 
-pub use gates::{Admission, Candidate, Share, admit, begun, gates, halt_gate, time_to_end};
+pub use gates::{Admission, Candidate, Share, admit, begun, gates, halt_gate, most_at_once, time_to_end};
 pub use overview::{Overview, overview};
 pub use record::{Attempt, Fleet, Progress};
 

@@ -45,26 +45,32 @@ impl Times {
         let begun = record.rotation.as_ref().map_or(record.entered_at, |rotation| rotation.begun_at);
         let usual = Self::of(member, begun);
         let proven = usual.proven.max(now);
-        let (proven, soaked, over) = match &record.stage {
+        let held = held_until(record, now);
+        let (proven, soaked) = match &record.stage {
             Stage::Settled { .. } | Stage::Restoring { .. } => return None,
             Stage::Creating { .. }
             | Stage::Testing { .. }
             | Stage::Delivering { .. }
-            | Stage::Provisioning { .. } => {
-                let soaked = after(proven, policy.soak);
-                (proven, soaked, after(soaked, retirement(policy)))
-            }
+            | Stage::Provisioning { .. } => (proven, after(proven, policy.soak)),
             Stage::Soaking { evidence, .. } => {
-                let soaked = after(evidence.reached_at, policy.soak).max(now);
-                (evidence.reached_at, soaked, after(soaked, retirement(policy)))
+                (evidence.reached_at, after(evidence.reached_at, policy.soak).max(now))
             }
             Stage::Retiring { retirement: gone, .. } => {
-                let begun = after(record.entered_at, retirement(policy));
-                (gone.evidence.reached_at, record.entered_at, begun.max(now))
+                // What of the old keys is left goes after a hold.
+                let (proven, soaked) = (gone.evidence.reached_at, record.entered_at);
+                let over = after(held.unwrap_or(soaked), retirement(policy)).max(now);
+                return Some(Self { begun, proven, soaked, over });
             }
         };
-        Some(Self { begun, proven, soaked, over })
+        // No old key goes while somebody holds it.
+        let soaked = held.map_or(soaked, |until| soaked.max(until));
+        Some(Self { begun, proven, soaked, over: after(soaked, retirement(policy)) })
     }
+}
+
+/// When the hold that is in force ends by itself.
+pub(super) fn held_until(record: &Record, now: Timestamp) -> Option<Timestamp> {
+    record.hold.as_ref().filter(|_| record.is_held(now))?.until
 }
 
 /// How long the old keys take to go: tokens of the first one die and the consumer is deployed without it, or where that

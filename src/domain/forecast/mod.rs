@@ -51,6 +51,12 @@ pub struct Coming {
     pub ends_at: Option<Timestamp>,
     /// The gate that kept it waiting last, where one did.
     pub waited_for: Option<String>,
+    /// Whose rotation goes before, where it waited for that of one other.
+    #[serde(default)]
+    pub goes_before: Option<CredentialId>,
+    /// When the hold ends that keeps it waiting, or the old keys, where one does.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
 }
 
 impl Coming {

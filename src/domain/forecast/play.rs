@@ -34,6 +34,9 @@ enum What {
 /// How one that waits is ordered: emergencies first, then by the end of its window, then by name.
 type Urgency = (bool, Timestamp, usize);
 
+/// What kept one waiting: the gate, and whose rotation goes before, where it is that of one other.
+type Waited = (&'static str, Option<CredentialId>);
+
 /// Those behind so many who were turned away are turned away as well.
 const ASKED_BEHIND: usize = 8;
 /// Who waits for something that nobody can date asks again after this time.
@@ -47,7 +50,8 @@ pub(super) struct Play<'a> {
     next: BinaryHeap<Reverse<(Timestamp, What, usize)>>,
     waiting: BTreeSet<Urgency>,
     keys: BTreeMap<usize, Keys>,
-    waited_for: BTreeMap<usize, &'static str>,
+    waited_for: BTreeMap<usize, Waited>,
+    held: BTreeMap<usize, Timestamp>,
     begun: BTreeSet<usize>,
     sequence: u64,
     forecast: Forecast,
@@ -78,6 +82,7 @@ impl<'a> Play<'a> {
             waiting: BTreeSet::new(),
             keys: BTreeMap::new(),
             waited_for: BTreeMap::new(),
+            held: BTreeMap::new(),
             begun: BTreeSet::new(),
             sequence: fleet.read,
             forecast,
@@ -101,6 +106,7 @@ impl<'a> Play<'a> {
         self.keys.insert(of, course::keys_of(member.policy, record));
         match Times::under_way(member, self.now) {
             Some(times) => {
+                self.held.extend(course::held_until(record, self.now).map(|until| (of, until)));
                 let ends_at = course::old_end(member.policy, record);
                 let coming = self.coming(of, times, true, ends_at);
                 self.goes(of, times, Coming { due_at: None, ..coming });
@@ -128,10 +134,11 @@ impl<'a> Play<'a> {
     pub(super) fn end(mut self) -> Forecast {
         for (_, _, of) in std::mem::take(&mut self.waiting) {
             let member = &self.members[of];
-            let gate = self.waited_for.get(&of).copied().unwrap_or("fleet");
+            let (gate, first) = self.waited_for.get(&of).cloned().unwrap_or(("fleet", None));
+            let first = first.map_or_else(String::new, |id| format!(": `{id}` goes before"));
             self.forecast.stopped.push(Stopped {
                 credential: member.policy.credential.clone(),
-                why: format!("due, and the gate `{gate}` stays closed until then"),
+                why: format!("due, and the gate `{gate}` stays closed until then{first}"),
                 remedy: format!("`rekeyd explain {}` shows the gates", member.policy.credential),
                 ends_at: self.keys.get(&of).and_then(|keys| keys.ends_at),
             });
@@ -169,9 +176,13 @@ impl<'a> Play<'a> {
         let member = &self.members[of];
         let asked = self.asked(of).is_some();
         let due = self.keys.get(&of).and_then(|keys| keys.due_at);
-        let held = member.record.and_then(|record| record.hold.as_ref()?.until);
         let due = if asked { Some(self.now) } else { due };
-        let Some(due) = due.map(|due| due.max(self.now).max(held.unwrap_or(self.now))) else { return };
+        let Some(mut due) = due.map(|due| due.max(self.now)) else { return };
+        let held = member.record.and_then(|record| record.hold.as_ref()?.until);
+        if let Some(until) = held.filter(|until| due < *until) {
+            self.held.insert(of, until);
+            due = until;
+        }
         let paused = self.paused(of);
         // Who is asked for a rotation, or rests after one that turned back, looks at once; else the schedule wakes it.
         let at = if due == self.now && (asked || paused.is_some()) {
@@ -222,12 +233,12 @@ impl<'a> Play<'a> {
                 }
                 Err(gate) if gate.name == "maintenance window" => {
                     self.waiting.remove(&urgency);
-                    self.waited_for.insert(of, gate.name);
+                    self.waited_for.insert(of, (gate.name, None));
                     let at = gate.opens_at.unwrap_or_else(|| after(self.now, ASKS_AGAIN));
                     self.next.push(Reverse((at, What::Wakes, of)));
                 }
                 Err(gate) => {
-                    self.waited_for.insert(of, gate.name);
+                    self.waited_for.insert(of, (gate.name, self.goes_before(gate.name)));
                     ahead += 1;
                     let at = gate.opens_at.filter(|at| *at > self.now);
                     opens_at = [opens_at, at].into_iter().flatten().min();
@@ -238,6 +249,15 @@ impl<'a> Play<'a> {
             let latest = after(self.now, ASKS_AGAIN);
             let at = opens_at.map_or(latest, |at| at.min(latest));
             self.next.push(Reverse((at, What::Asks, usize::MAX)));
+        }
+    }
+
+    /// Whose rotation the others wait for, where it is the only one: the canary's, say.
+    fn goes_before(&self, gate: &str) -> Option<CredentialId> {
+        let mut open = self.fleet.attempts.iter().filter(|(_, attempt)| attempt.is_open(self.now));
+        match (open.next(), open.next()) {
+            (Some((id, _)), None) if gate == "share" => Some(id.clone()),
+            _ => None,
         }
     }
 
@@ -298,6 +318,7 @@ impl<'a> Play<'a> {
     }
 
     fn coming(&mut self, of: usize, times: Times, under_way: bool, ends_at: Option<Timestamp>) -> Coming {
+        let (waited_for, goes_before) = self.waited_for.remove(&of).unzip();
         let keys = self.keys.get(&of);
         Coming {
             credential: self.members[of].policy.credential.clone(),
@@ -308,7 +329,9 @@ impl<'a> Play<'a> {
             retires_at: times.soaked,
             over_at: times.over,
             ends_at,
-            waited_for: self.waited_for.remove(&of).map(str::to_owned),
+            waited_for: waited_for.map(str::to_owned),
+            goes_before: goes_before.flatten(),
+            held_until: self.held.remove(&of),
         }
     }
 

@@ -132,8 +132,11 @@ fn begin_or_rest(sight: &Sight<'_>, live: &KeySet, sightings: &Sightings) -> Pla
     let (policy, record, now) = (sight.policy, sight.record, sight.now);
     let due = match (&record.asked, rotation_due(policy, live)) {
         (None, Err(why)) => {
-            return Plan::rest(NextLook::Schedule, "age-unknown", why)
-                .person("declare the date of the key, or ask for a rotation with `rekeyd rotate`");
+            let what = format!(
+                "declare the date of the key, or ask for a rotation with `rekeyd rotate {}`",
+                record.credential
+            );
+            return Plan::rest(NextLook::Schedule, "age-unknown", why).person(what);
         }
         (_, due) => due.ok().flatten(),
     };

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::super::chain::{Hash, Head};
 use super::file::cannot;
 use super::trouble::Number;
+use crate::domain::spelling;
 use crate::ports::JournalError;
 
 /// Twenty digits, a blank and a SHA-256: one length for every note, so that one write replaces all of it.
@@ -85,9 +86,9 @@ fn read(path: &Path) -> Result<Option<Head>, JournalError> {
 pub(super) fn check_missing(path: &Path) -> Result<(), JournalError> {
     match read(path)? {
         Some(noted) if noted != Head::GENESIS => Err(JournalError::Damaged(format!(
-            "`{}` is gone; it had {} entries",
+            "`{}` is gone; it had {}",
             path.display(),
-            noted.sequence
+            spelling::many(noted.sequence, "entry", "entries")
         ))),
         _ => Ok(()),
     }

@@ -181,7 +181,7 @@ fn a_fuse_that_is_too_slow_for_the_fleet_is_noticed() {
     assert_eq!(
         world.messages(),
         [
-            "rekeyd.toml:3:2: warning: the fuse lets 1 rotations begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
+            "rekeyd.toml:3:2: warning: the fuse lets 1 rotation begin in a day, so 31 credentials of one age take 31 days: expected less than the shortest lead, 30 days; raise `fuse-rotations` or `fuse-percent`"
         ]
     );
 }
