@@ -28,7 +28,7 @@ async fn systemd_is_told() {
     let variables = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")];
     let mut rekeyd = fleet.launch_with(&variables);
     let ready = next(&socket, "READY=1");
-    assert!(ready.contains("STATUS=1 credentials"), "{ready}");
+    assert!(ready.contains("STATUS=1 credential,"), "{ready}");
     // Ready means that commands are answered.
     assert_ne!(fleet.ask(&["status"]).status.code(), Some(69));
     next(&socket, "WATCHDOG=1");
