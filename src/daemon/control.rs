@@ -198,12 +198,11 @@ async fn wish(
     }
     let (rotates, asked_at) = (matches!(wish, Wish::Rotate { .. }), daemon.clock.now());
     let before = daemon.engine.view(&credential);
-    let notes = before.map(|view| consequences(&view, &wish, daemon.clock.now())).unwrap_or_default();
+    let mut notes = before.map(|view| consequences(&view, &wish, daemon.clock.now())).unwrap_or_default();
     if let Err(error) = daemon.engine.wish(&credential, wish).await {
         return answer(&daemon, Err(error)).await;
     }
     let waits = if rotates { daemon.engine.barriers(&credential) } else { Vec::new() };
-    let mut notes = notes;
     if rotates && waits.is_empty() {
         notes.extend(daemon.unseen_since(&credential, asked_at).await);
     }

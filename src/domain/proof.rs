@@ -204,7 +204,7 @@ pub fn retire_gates(
     }
     if !is_first(retirement) && !can_exclude(policy, record, retirement) {
         let ends = after(retirement.last_gone_at.unwrap_or(record.entered_at), policy.soak);
-        let needed = renewals_since_gone(policy, policy.soak);
+        let needed = renewals_since_gone(policy);
         let why = format!(
             "no proof by exclusion can be had, so the next old key waits for a second soak, until {}; {} of {needed} looks since \
              then saw that the consumer works",
@@ -217,9 +217,9 @@ pub fn retire_gates(
     gates
 }
 
-/// How many renewals a wait takes after a deletion: one more, since the first is due at once.
-pub fn renewals_since_gone(policy: &Policy, span: std::time::Duration) -> u32 {
-    policy.renewals_over(span) + 1
+/// How many renewals the second soak takes: one more than the first, since after a deletion the first is due at once.
+pub fn renewals_since_gone(policy: &Policy) -> u32 {
+    policy.renewals_over(policy.soak) + 1
 }
 
 fn common_gates(

@@ -220,7 +220,7 @@ fn where_no_exclusion_can_be_had_a_second_soak_passes() {
     let gone = case.retirement().last_gone_at.unwrap();
     case.now = after(gone, Duration::from_hours(48) - Duration::from_secs(1));
     case.retirement().evidence.renewed_at = case.now;
-    case.record.renewals = renewals_since_gone(&case.policy, case.policy.soak);
+    case.record.renewals = renewals_since_gone(&case.policy);
     case.is_kept_by("second soak");
     case.now = after(gone, Duration::from_hours(48));
     case.opens();
