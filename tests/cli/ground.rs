@@ -334,10 +334,13 @@ fn proven(now: Timestamp) -> Vec<Event> {
 
 /// Dates and times as `[time]`: they differ, what stands around them does not.
 fn timeless(text: &str) -> String {
-    const SHAPES: [&str; 7] = [
+    const SHAPES: [&str; 9] = [
         "0000-00-00T00:00:00+00:00",
         "00000000T000000Z",
         "0000-00-00T00:00:00.000000000Z",
+        // Zeros at the end are not written, three at a time.
+        "0000-00-00T00:00:00.000000Z",
+        "0000-00-00T00:00:00.000Z",
         "0000-00-00T00:00:00Z",
         "0000-00-00 00:00:00",
         "0000-00-00 00:00",
